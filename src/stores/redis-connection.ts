@@ -1,0 +1,150 @@
+import { Redis } from 'ioredis';
+
+import { AppError } from '../core/errors.ts';
+import type { Secret } from '../core/secret.ts';
+import { SCRIPTS, type Script } from './redis-scripts.ts';
+
+/** How long a command may take, in milliseconds, before its caller is told 503. */
+export const COMMAND_TIMEOUT_MS = 800;
+/** How long a server that stopped answering keeps its connection, in milliseconds. */
+const STALL_LIMIT_MS = 3_000;
+/** The longest pause between two attempts to connect, in milliseconds. */
+const RECONNECT_CAP_MS = 1_000;
+/** How often the offset to the server's clock is learnt again, in milliseconds. */
+const CLOCK_EVERY_MS = 30_000;
+
+/** What a store needs of one Redis connection. */
+export interface RedisConnection {
+  /** The client, for preparations and for what {@link RedisConnection.call} does not fit. */
+  readonly client: Redis;
+  /** @throws AppError `store_unavailable` at once where the server is absent or has stopped answering */
+  checkUsable(): void;
+  /** One command whose lateness harms nobody, checked and in time. */
+  call<T>(send: (client: Redis) => Promise<T>): Promise<T>;
+  /** A deadline on the server's clock, {@link COMMAND_TIMEOUT_MS} from now, in milliseconds. */
+  deadlineMs(): number;
+  /** Runs a loaded script. The promise is the command's own: it may settle long after {@link RedisConnection.within} gave up. */
+  runScript(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /**
+   * The command's result, in time.
+   * @throws AppError `store_unavailable` on any failure and after {@link COMMAND_TIMEOUT_MS}
+   */
+  within<T>(command: Promise<T>): Promise<T>;
+  /** Learns the server's clock again; for an answer that says the two have parted. */
+  learnClock(): Promise<void>;
+  /** Runs `prepare` on every new connection before any other command is let through. */
+  onReady(prepare: () => Promise<void>): void;
+  close(): Promise<void>;
+}
+
+const unavailable = (detail: string, cause?: unknown): AppError => new AppError('store_unavailable', { detail, cause });
+
+/**
+ * One connection that fails fast and closed: no off-line queue, nothing resent, every command with a time limit; a server
+ * that hangs is treated as absent until it answers again.
+ */
+export function createRedisConnection(url: Secret, onProblem: (detail: string) => void): RedisConnection {
+  const client = new Redis(url.reveal(), {
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: COMMAND_TIMEOUT_MS,
+    retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, RECONNECT_CAP_MS),
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+  });
+  const preparations: (() => Promise<void>)[] = [];
+  let isPrepared = false;
+  let stalledAtMs: number | undefined;
+  let clockOffsetMs = 0;
+
+  const learnClock = async (): Promise<void> => {
+    const [seconds, micros] = (await client.time()) as unknown as [number | string, number | string];
+    // Measured after the answer, so that the estimate errs towards an earlier deadline.
+    clockOffsetMs = Number(seconds) * 1000 + Number(micros) / 1000 - performance.now();
+  };
+
+  const prepare = async (): Promise<void> => {
+    await learnClock();
+    for (const { lua } of SCRIPTS) await client.script('LOAD', lua);
+    for (const preparation of preparations) await preparation();
+    isPrepared = true;
+    stalledAtMs = undefined;
+  };
+
+  client.on('ready', () => {
+    prepare().catch((error: unknown) => {
+      onProblem(`redis: a new connection could not be prepared: ${describe(error)}`);
+      client.disconnect(true);
+    });
+  });
+  client.on('close', () => {
+    isPrepared = false;
+  });
+  client.on('error', (error: unknown) => onProblem(`redis: ${describe(error)}`));
+
+  const checkUsable = (): void => {
+    if (!isPrepared) throw unavailable('redis is not connected');
+    if (stalledAtMs === undefined) return;
+    if (performance.now() - stalledAtMs > STALL_LIMIT_MS) {
+      stalledAtMs = undefined;
+      client.disconnect(true);
+    }
+    throw unavailable('redis has stopped answering');
+  };
+
+  const within = async <T>(command: Promise<T>): Promise<T> => {
+    const answered = command.finally(() => {
+      stalledAtMs = undefined;
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        stalledAtMs ??= performance.now();
+        reject(unavailable(`redis did not answer within ${COMMAND_TIMEOUT_MS} ms`));
+      }, COMMAND_TIMEOUT_MS);
+    });
+    try {
+      return await Promise.race([answered, late]);
+    } catch (cause) {
+      throw cause instanceof AppError ? cause : unavailable(`redis: ${describe(cause)}`, cause);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  const clockTimer = setInterval(() => {
+    if (isPrepared) within(learnClock()).catch(() => undefined);
+  }, CLOCK_EVERY_MS);
+  clockTimer.unref();
+
+  return {
+    client,
+    checkUsable,
+    call: async (send) => {
+      checkUsable();
+      return within(send(client));
+    },
+    within,
+    learnClock,
+    deadlineMs: () => Math.floor(performance.now() + clockOffsetMs + COMMAND_TIMEOUT_MS),
+    runScript: async (script, keys, args) => {
+      try {
+        return await client.evalsha(script.sha, keys.length, ...keys, ...args);
+      } catch (error) {
+        // Someone flushed the scripts: load them for the next caller. This one was surely not run.
+        if (describe(error).startsWith('NOSCRIPT')) await client.script('LOAD', script.lua);
+        throw error;
+      }
+    },
+    onReady: (preparation) => void preparations.push(preparation),
+    close: async () => {
+      clearInterval(clockTimer);
+      client.disconnect();
+    },
+  };
+}
+
+/** An error's message. ioredis puts no credentials there. */
+export function describe(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
+}
