@@ -10,10 +10,6 @@ export function createClientId(): string {
   return `cs-${randomUUID()}`;
 }
 
-/** A client secret in the platform's form: 32 random bytes as 44 characters of base64, used as text. */
-export function createClientSecret(): string {
-  return randomBytes(32).toString('base64');
-}
 
 /** `bytes` random bytes as base64url, for keys and tokens. */
 export function createToken(bytes: number): string {

@@ -1,6 +1,6 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 
-import { AppError } from '../core/errors.ts';
+import { toUnavailable } from './embedded-rows.ts';
 
 /** Writes of one turn of the event loop, committed together: one `fsync` serves them all. */
 export interface GroupCommit {
@@ -38,7 +38,7 @@ export function createGroupCommit(db: DatabaseSyncInstance): GroupCommit {
       db.exec('COMMIT');
     } catch (cause) {
       rollBack(db);
-      for (const { reject } of group) reject(new AppError('store_unavailable', { detail: 'embedded store', cause }));
+      for (const { reject } of group) reject(toUnavailable(cause));
       return;
     }
     group.forEach(({ resolve }, index) => resolve(results[index]));

@@ -1,8 +1,8 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 
 import type { Clock } from '../core/clock.ts';
-import { AppError } from '../core/errors.ts';
 import type { GroupCommit } from './embedded-group-commit.ts';
+import { reading, toBlob, toText } from './embedded-rows.ts';
 import type { ExchangeAttempt, ExchangeOutcome, ReplayClaim, SessionStore } from './ports.ts';
 
 /** Rows that one sweep deletes at most from each table, so that it never holds the file for long. */
@@ -29,19 +29,26 @@ export function createEmbeddedSessions({ db, commits, clock }: EmbeddedSessionsD
   const findSession = db.prepare('SELECT body FROM sessions WHERE key = ? AND expires_at_ms > ?');
   const removeSession = db.prepare('DELETE FROM sessions WHERE key = ? AND expires_at_ms > ?');
   const sweeps = ['replays', 'sessions'].map((table) =>
-    db.prepare(`DELETE FROM ${table} WHERE key IN (SELECT key FROM ${table} WHERE expires_at_ms <= ? LIMIT ${SWEEP_ROWS})`),
+    db.prepare(
+      `DELETE FROM ${table} WHERE key IN (SELECT key FROM ${table} WHERE expires_at_ms <= ? LIMIT ${SWEEP_ROWS})`,
+    ),
   );
   const nowMs = (): number => Math.floor(clock.nowSeconds() * 1000);
 
   const isTaken = (replay: ReplayClaim, now: number): boolean =>
-    replay.formerKeys.some((key) => findReplay.get(key, now) !== undefined) ||
-    claim.run(replay.key, now, now + Math.ceil(replay.expiresInMs)).changes === 0;
+    replay.formerKeys.some((key) => findReplay.get(toBlob(key), now) !== undefined) ||
+    claim.run(toBlob(replay.key), now, now + Math.ceil(replay.expiresInMs)).changes === 0;
+
+  const findBody = (key: string, now: number): string | undefined => {
+    const row = findSession.get(toBlob(key), now) as { body: Uint8Array } | undefined;
+    return row && toText(row.body);
+  };
 
   const resume = (replay: ReplayClaim, sessionKey: string, now: number): ExchangeOutcome => {
-    const first = findReplay.get(replay.key, now) as { used_at_ms: number } | undefined;
+    const first = findReplay.get(toBlob(replay.key), now) as { used_at_ms: number } | undefined;
     if (first === undefined || now - first.used_at_ms > replay.reuseWindowMs) return { kind: 'replayed' };
-    const session = findSession.get(sessionKey, now) as { body: string } | undefined;
-    return session ? { kind: 'reused', body: session.body } : { kind: 'replayed' };
+    const body = findBody(sessionKey, now);
+    return body === undefined ? { kind: 'replayed' } : { kind: 'reused', body };
   };
 
   const exchangeNow = ({ replay, session }: ExchangeAttempt): ExchangeOutcome => {
@@ -49,21 +56,15 @@ export function createEmbeddedSessions({ db, commits, clock }: EmbeddedSessionsD
     if (replay && isTaken(replay, now)) {
       return replay.reuseWindowMs > 0 ? resume(replay, session.key, now) : { kind: 'replayed' };
     }
-    store.run(session.key, session.body, now + Math.ceil(session.expiresInMs));
+    store.run(toBlob(session.key), toBlob(session.body), now + Math.ceil(session.expiresInMs));
     return { kind: 'granted' };
   };
 
   return {
     store: {
       exchange: (attempt) => commits.run(() => exchangeNow(attempt)),
-      find: async (_tag, key) => {
-        try {
-          return (findSession.get(key, nowMs()) as { body: string } | undefined)?.body;
-        } catch (cause) {
-          throw new AppError('store_unavailable', { detail: 'embedded store', cause });
-        }
-      },
-      revoke: (_tag, key) => commits.run(() => removeSession.run(key, nowMs()).changes > 0),
+      find: (_tag, key) => reading(() => findBody(key, nowMs())),
+      revoke: (_tag, key) => commits.run(() => removeSession.run(toBlob(key), nowMs()).changes > 0),
     },
     sweep: () =>
       commits.run(() => {

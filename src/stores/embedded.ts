@@ -16,17 +16,18 @@ const SWEEP_EVERY_MS = 10_000;
 
 /**
  * Version 1 of the file. `replays` and `sessions` carry their end; a row past it counts as absent until it is swept.
+ * Keys, ids and bodies are blobs, so that they are kept and compared byte for byte.
  */
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS documents (
-    collection TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL,
+    collection TEXT NOT NULL, id BLOB NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (collection, id)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS changes (collection TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS replays (
-    key TEXT PRIMARY KEY, used_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+    key BLOB PRIMARY KEY, used_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS replays_by_expiry ON replays (expires_at_ms);
   CREATE TABLE IF NOT EXISTS sessions (
-    key TEXT PRIMARY KEY, body TEXT NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+    key BLOB PRIMARY KEY, body BLOB NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at_ms);
 `;
 
@@ -68,7 +69,7 @@ export function createEmbeddedStore({ path, clock }: EmbeddedStoreDeps): Store {
       clearInterval(sweeper);
       documents.close();
       await commits.drain();
-      db.close();
+      if (db.isOpen) db.close();
     },
   };
 }

@@ -6,7 +6,7 @@ import { SCRIPTS, type Script } from './redis-scripts.ts';
 
 /** How long a command may take, in milliseconds, before its caller is told 503. */
 export const COMMAND_TIMEOUT_MS = 800;
-/** How long a server that stopped answering keeps its connection, in milliseconds. */
+/** How long a server that stopped answering keeps its connection, or a new one takes to be prepared, in milliseconds. */
 const STALL_LIMIT_MS = 3_000;
 /** The longest pause between two attempts to connect, in milliseconds. */
 const RECONNECT_CAP_MS = 1_000;
@@ -19,6 +19,7 @@ export interface RedisConnection {
   readonly client: Redis;
   /** @throws AppError `store_unavailable` at once where the server is absent or has stopped answering */
   checkUsable(): void;
+  isUsable(): boolean;
   /** One command whose lateness harms nobody, checked and in time. */
   call<T>(send: (client: Redis) => Promise<T>): Promise<T>;
   /** A deadline on the server's clock, {@link COMMAND_TIMEOUT_MS} from now, in milliseconds. */
@@ -34,6 +35,7 @@ export interface RedisConnection {
   learnClock(): Promise<void>;
   /** Runs `prepare` on every new connection before any other command is let through. */
   onReady(prepare: () => Promise<void>): void;
+  /** Lets what was sent come to its end, and nothing new in. */
   close(): Promise<void>;
 }
 
@@ -53,7 +55,10 @@ export function createRedisConnection(url: Secret, onProblem: (detail: string) =
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   });
   const preparations: (() => Promise<void>)[] = [];
+  const pending = new Set<Promise<unknown>>();
   let isPrepared = false;
+  let isClosed = false;
+  let prepareTimer: NodeJS.Timeout | undefined;
   let stalledAtMs: number | undefined;
   let clockOffsetMs = 0;
 
@@ -67,9 +72,19 @@ export function createRedisConnection(url: Secret, onProblem: (detail: string) =
     await learnClock();
     for (const { lua } of SCRIPTS) await client.script('LOAD', lua);
     for (const preparation of preparations) await preparation();
+    clearTimeout(prepareTimer);
     isPrepared = true;
     stalledAtMs = undefined;
   };
+
+  client.on('connect', () => {
+    // Someone may take the connection and never say a word: a paused server, a proxy whose server is gone.
+    prepareTimer = setTimeout(() => {
+      onProblem('redis: a new connection was not answered in time');
+      client.disconnect(true);
+    }, STALL_LIMIT_MS);
+    prepareTimer.unref();
+  });
 
   client.on('ready', () => {
     prepare().catch((error: unknown) => {
@@ -78,12 +93,13 @@ export function createRedisConnection(url: Secret, onProblem: (detail: string) =
     });
   });
   client.on('close', () => {
+    clearTimeout(prepareTimer);
     isPrepared = false;
   });
   client.on('error', (error: unknown) => onProblem(`redis: ${describe(error)}`));
 
   const checkUsable = (): void => {
-    if (!isPrepared) throw unavailable('redis is not connected');
+    if (!isPrepared || isClosed) throw unavailable('redis is not connected');
     if (stalledAtMs === undefined) return;
     if (performance.now() - stalledAtMs > STALL_LIMIT_MS) {
       stalledAtMs = undefined;
@@ -103,12 +119,15 @@ export function createRedisConnection(url: Secret, onProblem: (detail: string) =
         reject(unavailable(`redis did not answer within ${COMMAND_TIMEOUT_MS} ms`));
       }, COMMAND_TIMEOUT_MS);
     });
+    const settled = Promise.race([answered, late]);
+    pending.add(settled);
     try {
-      return await Promise.race([answered, late]);
+      return await settled;
     } catch (cause) {
       throw cause instanceof AppError ? cause : unavailable(`redis: ${describe(cause)}`, cause);
     } finally {
       clearTimeout(timer);
+      pending.delete(settled);
     }
   };
 
@@ -120,6 +139,7 @@ export function createRedisConnection(url: Secret, onProblem: (detail: string) =
   return {
     client,
     checkUsable,
+    isUsable: () => isPrepared && !isClosed && stalledAtMs === undefined,
     call: async (send) => {
       checkUsable();
       return within(send(client));
@@ -138,7 +158,14 @@ export function createRedisConnection(url: Secret, onProblem: (detail: string) =
     },
     onReady: (preparation) => void preparations.push(preparation),
     close: async () => {
+      isClosed = true;
       clearInterval(clockTimer);
+      do {
+        await Promise.allSettled(pending);
+        // What failed is undone in the same turn, which makes it pending again.
+        await new Promise(setImmediate);
+      } while (pending.size > 0);
+      clearTimeout(prepareTimer);
       client.disconnect();
     },
   };

@@ -21,27 +21,34 @@ export function createRedisDocuments(
   const subscriber = connection.client.duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null });
   subscriber.on('error', (error: unknown) => onProblem(`redis subscriber: ${describe(error)}`));
   const timers = new Set<NodeJS.Timeout>();
+  const watchers = new Set<(changed: string) => void>();
+  subscriber.on('message', (_channel: string, changed: string) => watchers.forEach((tell) => tell(changed)));
 
   const write = async (collection: Collection, id: string, expected: number, body = ''): Promise<boolean> => {
     connection.checkUsable();
     const args = [collection, id, expected, body, CHANNEL];
     const reply = await connection.within(connection.runScript(WRITE_DOCUMENT, [toKey(collection), CHANGES_KEY], args));
+    // This process knows at once, without waiting for its own publication: what it acknowledged, it obeys.
+    if (reply === 1) watchers.forEach((tell) => tell(collection));
     return reply === 1;
   };
 
   const watch = (collection: Collection, onChange: () => void): (() => void) => {
     let seen: string | null | undefined;
-    const onMessage = (_channel: string, changed: string): void => {
+    const tell = (changed: string): void => {
       if (changed === collection) onChange();
     };
     const check = async (): Promise<void> => {
       const count = await connection.call((client) => client.hget(CHANGES_KEY, collection));
-      if (seen !== undefined && count !== seen) onChange();
+      // The first count is a change, too: whoever watches may have read before the server was reached.
+      if (count !== seen) onChange();
       seen = count;
     };
     const checkQuietly = (): void => void check().catch(() => undefined);
     subscriber.subscribe(CHANNEL).catch((error: unknown) => onProblem(`redis subscriber: ${describe(error)}`));
-    subscriber.on('message', onMessage);
+    // A new subscription may have missed anything.
+    subscriber.on('ready', onChange);
+    watchers.add(tell);
     const timer = setInterval(checkQuietly, WATCH_EVERY_MS);
     timer.unref();
     timers.add(timer);
@@ -49,7 +56,8 @@ export function createRedisDocuments(
     return () => {
       clearInterval(timer);
       timers.delete(timer);
-      subscriber.off('message', onMessage);
+      watchers.delete(tell);
+      subscriber.off('ready', onChange);
     };
   };
 
@@ -64,7 +72,8 @@ export function createRedisDocuments(
         return value === null ? undefined : parseDocument(id, value);
       },
       insert: (collection, id, body) => write(collection, id, MUST_NOT_EXIST, body),
-      update: (collection, id, body, revision) => write(collection, id, revision, body),
+      // A number below the first revision means something else to the script.
+      update: async (collection, id, body, revision) => revision >= 1 && write(collection, id, revision, body),
       remove: (collection, id) => write(collection, id, DELETE),
       watch,
     },

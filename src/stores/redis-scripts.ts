@@ -12,6 +12,7 @@ const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(l
  * One exchange. KEYS: session, replay record, the record's former formats. ARGV: deadline on the server's clock (ms),
  * attempt id, session body, session life (ms), record life (ms), reuse window (ms).
  * SECURITY: the deadline comes first. A paused server runs a queued script after its caller was told 503.
+ * A record whose session somebody had again bears no attempt any more: undoing the first one must not end that session.
  */
 export const EXCHANGE = script(`
   local time = redis.call('TIME')
@@ -24,9 +25,12 @@ export const EXCHANGE = script(`
     if not redis.call('SET', KEYS[2], ARGV[2] .. string.format(' %.0f', now), 'NX', 'PX', ARGV[5]) then
       local window = tonumber(ARGV[6])
       if window > 0 then
-        local first = tonumber(string.match(redis.call('GET', KEYS[2]) or '', ' (%d+)$'))
-        local body = first and now - first <= window and redis.call('GET', KEYS[1])
-        if body then return {'reused', body} end
+        local id, first = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) (%d+)$')
+        local body = first and now - tonumber(first) <= window and redis.call('GET', KEYS[1])
+        if body then
+          if id ~= '-' then redis.call('SET', KEYS[2], '- ' .. first, 'XX', 'KEEPTTL') end
+          return {'reused', body}
+        end
       end
       return {'replayed'}
     end
@@ -37,12 +41,9 @@ export const EXCHANGE = script(`
 
 /** Takes back an exchange whose answer never came. KEYS: session, replay record. ARGV: attempt id. */
 export const UNDO = script(`
-  if #KEYS > 1 then
-    local record = redis.call('GET', KEYS[2]) or ''
-    if string.sub(record, 1, #ARGV[1] + 1) ~= ARGV[1] .. ' ' then return 0 end
-    redis.call('DEL', KEYS[2])
-  end
-  return redis.call('DEL', KEYS[1])
+  local record = redis.call('GET', KEYS[2]) or ''
+  if string.sub(record, 1, #ARGV[1] + 1) ~= ARGV[1] .. ' ' then return 0 end
+  return redis.call('DEL', KEYS[1], KEYS[2])
 `);
 
 /**

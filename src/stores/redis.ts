@@ -26,7 +26,8 @@ export function createRedisStore({ url, waitReplicas, onProblem }: RedisStoreDep
     const memory = await connection.client.info('memory');
     const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1] ?? 'unknown';
     const isBounded = !/^maxmemory:0\s*$/m.test(memory);
-    const problem = isBounded && policy !== 'noeviction' ? `redis: maxmemory-policy is ${policy}, must be noeviction` : undefined;
+    const problem =
+      isBounded && policy !== 'noeviction' ? `redis: maxmemory-policy is ${policy}, must be noeviction` : undefined;
     if (problem && problem !== evictionProblem) onProblem(problem);
     evictionProblem = problem;
   };
@@ -45,18 +46,22 @@ export function createRedisStore({ url, waitReplicas, onProblem }: RedisStoreDep
     try {
       await connection.call(checkEviction);
     } catch (error) {
-      return { isReady: false, problem: error instanceof AppError ? (error.detail ?? error.code) : 'redis does not answer' };
+      return {
+        isReady: false,
+        problem: error instanceof AppError ? (error.detail ?? error.code) : 'redis does not answer',
+      };
     }
     return evictionProblem ? { isReady: false, problem: evictionProblem } : { isReady: true };
   };
 
   return {
     documents: documents.store,
-    sessions,
+    sessions: sessions.store,
     description: `redis (shared by all instances; as durable as its persistence${waitReplicas > 0 ? `, on ${waitReplicas} replicas before a grant` : ''})`,
     health,
     close: async () => {
       documents.close();
+      sessions.close();
       await connection.close();
     },
   };

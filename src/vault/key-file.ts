@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { createToken } from '../core/ids.ts';
@@ -27,6 +27,13 @@ export async function loadOrCreateFile(path: string, make: () => string): Promis
   } finally {
     await unlink(draft);
   }
+}
+
+/** Writes a file that only its owner can read, whole or not at all. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const draft = `${path}.${createToken(6)}`;
+  await writeFile(draft, text, { mode: OWNER_ONLY_FILE, flag: 'wx', flush: true });
+  await rename(draft, path);
 }
 
 /** The text of a file. @returns undefined where there is none */

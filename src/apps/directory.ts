@@ -1,0 +1,100 @@
+import { JWE_ALGORITHMS, JWE_ENCRYPTIONS } from '../jose/algorithms.ts';
+import type { JwePolicy } from '../jose/jwe.ts';
+import { createJwsVerifier, type JwsVerifier } from '../jose/jws.ts';
+import type { DocumentStore, StoredDocument } from '../stores/ports.ts';
+import type { Vault } from '../vault/vault.ts';
+import { openKey, parseApp } from './app-document.ts';
+import type { App } from './schemas.ts';
+
+/** How long after a failed load the next one is tried, in milliseconds. */
+const RETRY_MS = 500;
+
+/** An app, ready for verifying. */
+export interface RegisteredApp {
+  readonly app: App;
+  /** The verifier of its pinned algorithm and key; made at the first use and kept. */
+  verifier(): Promise<JwsVerifier>;
+}
+
+/** All registered apps in memory, as fresh as the store's publications. */
+export interface AppDirectory {
+  /** @returns undefined for an unknown client id; asks the store before it says so */
+  find(clientId: string): Promise<RegisteredApp | undefined>;
+  /** The algorithms that any app allows for JWEs: what is decrypted before it is known whose it is. */
+  jweUnion(): Promise<JwePolicy>;
+  close(): void;
+}
+
+export interface AppDirectoryDeps {
+  readonly documents: DocumentStore;
+  readonly vault: Vault;
+  readonly onProblem: (detail: string) => void;
+}
+
+interface Snapshot {
+  readonly apps: Map<string, { revision: number; entry: RegisteredApp }>;
+  readonly union: JwePolicy;
+}
+
+export function createAppDirectory({ documents, vault, onProblem }: AppDirectoryDeps): AppDirectory {
+  let current: Promise<Snapshot> | undefined;
+  let known: Snapshot | undefined;
+  let retry: NodeJS.Timeout | undefined;
+
+  const toEntry = (document: StoredDocument): RegisteredApp => {
+    const app = parseApp(document);
+    let verifier: Promise<JwsVerifier> | undefined;
+    return { app, verifier: () => (verifier ??= createJwsVerifier(app.algorithm, openKey(vault, app))) };
+  };
+
+  const load = async (): Promise<Snapshot> => {
+    const apps: Snapshot['apps'] = new Map();
+    for (const document of await documents.list('apps')) {
+      const old = known?.apps.get(document.id);
+      const isSame = old?.revision === document.revision;
+      apps.set(document.id, isSame ? old : { revision: document.revision, entry: toEntry(document) });
+    }
+    return { apps, union: toUnion([...apps.values()].map(({ entry }) => entry.app)) };
+  };
+
+  const refresh = (): Promise<Snapshot> => {
+    clearTimeout(retry);
+    const loading = load();
+    loading.then(
+      (snapshot) => {
+        if (current === loading || current === undefined) known = snapshot;
+      },
+      (error: unknown) => {
+        onProblem(`apps could not be loaded: ${error instanceof Error ? error.message : String(error)}`);
+        if (current === loading) current = undefined;
+        retry = setTimeout(refresh, RETRY_MS).unref();
+      },
+    );
+    current = loading;
+    return loading;
+  };
+  // SECURITY: while a change is being loaded nobody is served from the old copy: a disabled app stays disabled.
+  const snapshot = (): Promise<Snapshot> | Snapshot => current ?? refresh();
+  const stopWatching = documents.watch('apps', () => void refresh().catch(() => undefined));
+
+  return {
+    find: async (clientId) => {
+      const found = (await snapshot()).apps.get(clientId);
+      if (found) return found.entry;
+      const document = await documents.get('apps', clientId);
+      return document && toEntry(document);
+    },
+    jweUnion: async () => (await snapshot()).union,
+    close: () => {
+      clearTimeout(retry);
+      stopWatching();
+    },
+  };
+}
+
+function toUnion(apps: readonly App[]): JwePolicy {
+  return {
+    algs: JWE_ALGORITHMS.filter((alg) => apps.some(({ jwe }) => jwe.algs.includes(alg))),
+    encs: JWE_ENCRYPTIONS.filter((enc) => apps.some(({ jwe }) => jwe.encs.includes(enc))),
+  };
+}

@@ -1,0 +1,74 @@
+import { Router, type Request } from 'express';
+
+import { AppError } from '../core/errors.ts';
+import type { Logger } from '../http/access-log.ts';
+import { readBody } from '../http/body.ts';
+import { checkShape } from '../http/check.ts';
+import { allowOnly } from '../http/create-app.ts';
+import { readBearer } from '../http/credentials.ts';
+import { limitRate } from '../http/rate-limit.ts';
+import { sendJson } from '../http/respond.ts';
+import type { Keyring } from '../jose/keyring.ts';
+import type { AdminCheck } from './admin-token.ts';
+import { toAppView } from './app-document.ts';
+import type { AppRegistry } from './registry.ts';
+import { appPatch, appRequest } from './schemas.ts';
+
+/** A registration's body, in bytes. */
+export const MAX_ADMIN_BODY_BYTES = 32_768;
+
+export interface AppRoutesDeps {
+  readonly registry: AppRegistry;
+  readonly keyring: () => Promise<Keyring>;
+  readonly isAdmin: AdminCheck;
+  readonly logger: Logger;
+  readonly rateLimitPerMinute: number;
+}
+
+/** `/admin/apps…`: registration, for whoever has the admin token. */
+export function createAppRoutes({ registry, keyring, isAdmin, logger, rateLimitPerMinute }: AppRoutesDeps): Router {
+  const router = Router();
+  const log = (act: string, clientId: string): void => logger.info({ act, clientId }, 'admin act');
+
+  router.use('/admin', limitRate({ perMinute: rateLimitPerMinute, refusal: 'rate_limited' }), (req, _res, next) => {
+    checkAdmin(req, isAdmin);
+    next();
+  });
+  router
+    .route('/admin/apps')
+    .get(async (_req, res) => {
+      sendJson(res, 200, { apps: (await registry.list()).map(toAppView) });
+    })
+    .post(readBody(MAX_ADMIN_BODY_BYTES), async (req, res) => {
+      const request = checkShape(appRequest, req.body);
+      const { current } = await keyring();
+      const { app, clientSecret } = await registry.create(request);
+      log('app created', app.clientId);
+      res.setHeader('Location', `/admin/apps/${app.clientId}`);
+      sendJson(res, 201, { ...toAppView(app), ...(clientSecret !== undefined && { clientSecret }), jwk: current.jwk });
+    })
+    .all(allowOnly('GET, POST'));
+  router
+    .route('/admin/apps/:clientId')
+    .get(async (req, res) => {
+      sendJson(res, 200, toAppView(await registry.get(req.params.clientId)));
+    })
+    .patch(readBody(MAX_ADMIN_BODY_BYTES), async (req, res) => {
+      const app = await registry.update(req.params.clientId as string, checkShape(appPatch, req.body));
+      log('app updated', app.clientId);
+      sendJson(res, 200, toAppView(app));
+    })
+    .delete(async (req, res) => {
+      await registry.remove(req.params.clientId);
+      log('app deleted', req.params.clientId);
+      res.status(204).end();
+    })
+    .all(allowOnly('GET, PATCH, DELETE'));
+  return router;
+}
+
+function checkAdmin(req: Request, isAdmin: AdminCheck): void {
+  const token = readBearer(req);
+  if (token === undefined) throw new AppError('credential_missing');
+  if (!isAdmin(token)) throw new AppError('credential_invalid');
+}

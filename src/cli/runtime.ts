@@ -1,0 +1,58 @@
+import type { Config } from '../config/config.ts';
+import { systemClock } from '../core/clock.ts';
+import { createLogger, type Logger } from '../http/access-log.ts';
+import { parseKeyList } from '../http/key-list.ts';
+import { createMetrics, type Metrics } from '../http/metrics.ts';
+import type { ListenAt } from '../http/server.ts';
+import { createStore } from '../stores/create-store.ts';
+import type { Store } from '../stores/ports.ts';
+import { loadVault } from '../vault/master-key.ts';
+import type { Vault } from '../vault/vault.ts';
+
+/** What every server of one process shares. */
+export interface ServerBase {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly metricsToken: Config['metricsToken'];
+  readonly trustProxy: Config['trustProxy'];
+}
+
+export function createServerBase(config: Config): ServerBase {
+  return {
+    logger: createLogger(config.logLevel),
+    metrics: createMetrics(),
+    metricsToken: config.metricsToken,
+    trustProxy: config.trustProxy,
+  };
+}
+
+/** Where a server of this process listens. */
+export function toListenAt(config: Config, port: number): ListenAt {
+  return { host: config.host, port, ...(config.tls && { tls: config.tls }) };
+}
+
+/** Opens the configured store and the vault. Whoever calls it closes the store. */
+export async function openStore(
+  config: Config,
+  onProblem: (detail: string) => void,
+): Promise<{ store: Store; vault: Vault }> {
+  const { vault } = await loadVault(config.keysDir);
+  const settings =
+    config.store === 'redis' && config.redisUrl
+      ? ({ kind: 'redis', url: config.redisUrl, waitReplicas: config.redisWaitReplicas } as const)
+      : ({ kind: 'embedded', dataDir: config.dataDir } as const);
+  return { store: createStore(settings, systemClock, onProblem), vault };
+}
+
+/** The callers of introspection and revocation besides the admin. */
+export function loadIntrospectionKeys(config: Config) {
+  return parseKeyList(config.introspectionKeys ?? '');
+}
+
+/** Resolves when the process is asked to stop. */
+export function untilStopped(stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (stop.aborted) resolve();
+    else stop.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,50 @@
+import { type AdminCheck, loadAdminToken } from '../apps/admin-token.ts';
+import type { Config } from '../config/config.ts';
+import { systemClock } from '../core/clock.ts';
+import { type RunningServer, startServer } from '../http/server.ts';
+import { createIdproxyApp } from '../idproxy/create-idproxy-app.ts';
+import type { Store } from '../stores/ports.ts';
+import type { Vault } from '../vault/vault.ts';
+import { loadIntrospectionKeys, openStore, type ServerBase, toListenAt } from './runtime.ts';
+
+/** An idproxy that listens, with the store it opened. */
+export interface RunningIdproxy {
+  readonly server: RunningServer;
+  readonly store: Store;
+  readonly vault: Vault;
+  readonly isAdmin: AdminCheck;
+  /** The admin token, where this start made it. */
+  readonly madeAdminToken: string | undefined;
+  /** Under what URL it is reached. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Starts the configured idproxy. */
+export async function startIdproxy(config: Config, base: ServerBase): Promise<RunningIdproxy> {
+  const introspectionKeys = loadIntrospectionKeys(config);
+  const { store, vault } = await openStore(config, (detail) => base.logger.warn({ detail }, 'store'));
+  try {
+    const { isAdmin, made } = await loadAdminToken(config.keysDir, config.adminToken);
+    let url = config.publicUrl ?? '';
+    const idproxy = createIdproxyApp(
+      {
+        publicUrl: () => url,
+        rateLimitPerMinute: config.rateLimitPerMinute,
+        cors: { origins: config.corsOrigins, allowLoopback: config.program === 'start', allowCredentials: false },
+      },
+      { ...base, store, vault, clock: systemClock, isAdmin, introspectionKeys },
+    );
+    const server = await startServer(idproxy.app, toListenAt(config, config.idproxyPort));
+    url ||= server.url;
+    const close = async (): Promise<void> => {
+      await server.close();
+      idproxy.close();
+      await store.close();
+    };
+    return { server, store, vault, isAdmin, madeAdminToken: made, url, close };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}

@@ -1,0 +1,92 @@
+import type { Config, Program } from './config.ts';
+
+/** A condition between settings, and what is said where it does not hold. */
+export interface ConfigRule {
+  readonly programs: readonly Program[];
+  readonly isBroken: (config: Config) => boolean;
+  readonly problem: string;
+}
+
+const ALL: readonly Program[] = ['start', 'issuer', 'idproxy', 'tools'];
+const SERVERS: readonly Program[] = ['start', 'issuer', 'idproxy'];
+const ISSUERS: readonly Program[] = ['start', 'issuer'];
+const ISSUER: readonly Program[] = ['issuer'];
+
+const isHmac = ({ algorithm }: Config): boolean => algorithm.startsWith('HS');
+const needs = (mode: Config['callerAuth'], isMissing: (config: Config) => boolean, problem: string): ConfigRule => ({
+  programs: ISSUERS,
+  isBroken: (config) => config.callerAuth === mode && isMissing(config),
+  problem,
+});
+
+/** Conditions between settings. */
+export const RULES: readonly ConfigRule[] = [
+  {
+    programs: ALL,
+    isBroken: ({ store, redisUrl }) => store === 'redis' && redisUrl === undefined,
+    problem: 'COUNTERSIGN_REDIS_URL: is needed by COUNTERSIGN_STORE=redis',
+  },
+  {
+    programs: SERVERS,
+    isBroken: ({ tlsCertFile, tlsKeyFile }) => (tlsCertFile === undefined) !== (tlsKeyFile === undefined),
+    problem: 'COUNTERSIGN_TLS_CERT_FILE and COUNTERSIGN_TLS_KEY_FILE: set both or none',
+  },
+  {
+    programs: ISSUER,
+    isBroken: ({ clientId }) => clientId === undefined,
+    problem: 'COUNTERSIGN_CLIENT_ID: is needed by the issuer',
+  },
+  {
+    programs: ISSUERS,
+    isBroken: (config) => config.clientId !== undefined && isHmac(config) && config.clientSecret === undefined,
+    problem: 'COUNTERSIGN_CLIENT_SECRET: is needed by HS256 and HS512',
+  },
+  {
+    programs: ISSUERS,
+    isBroken: (config) => config.clientId !== undefined && !isHmac(config) && config.privateKeyFile === undefined,
+    problem: 'COUNTERSIGN_PRIVATE_KEY_FILE: is needed by RS256 and RS512',
+  },
+  {
+    programs: ISSUERS,
+    isBroken: ({ audience }) => audience.length === 0,
+    problem: 'COUNTERSIGN_AUDIENCE: must name an audience',
+  },
+  {
+    programs: ISSUER,
+    isBroken: ({ callerAuth }) => callerAuth === undefined,
+    problem: 'COUNTERSIGN_CALLER_AUTH: must be set; an issuer that signs for anyone who asks is an impersonation machine',
+  },
+  {
+    programs: ['start'],
+    isBroken: ({ callerAuth, isLoopback }) => callerAuth === undefined && !isLoopback,
+    problem: 'COUNTERSIGN_CALLER_AUTH: must be set where COUNTERSIGN_HOST is not a loopback address',
+  },
+  {
+    programs: ISSUERS,
+    isBroken: ({ callerAuth, isLoopback, allowOpenIssuerOnNetwork }) =>
+      callerAuth === 'open' && !isLoopback && !allowOpenIssuerOnNetwork,
+    problem:
+      'COUNTERSIGN_CALLER_AUTH=open: lets anyone who reaches this address be anyone; COUNTERSIGN_ALLOW_OPEN_ISSUER_ON_NETWORK=true permits it',
+  },
+  needs('api-key', ({ apiKeysFile }) => apiKeysFile === undefined, 'COUNTERSIGN_API_KEYS_FILE: is needed by COUNTERSIGN_CALLER_AUTH=api-key'),
+  needs(
+    'forward-auth',
+    ({ forwardAuthUrl }) => forwardAuthUrl === undefined,
+    'COUNTERSIGN_FORWARD_AUTH_URL: is needed by COUNTERSIGN_CALLER_AUTH=forward-auth',
+  ),
+  needs(
+    'oidc',
+    ({ oidcIssuer, oidcAudience, oidcJwksUrl }) => [oidcIssuer, oidcAudience, oidcJwksUrl].includes(undefined),
+    'COUNTERSIGN_OIDC_ISSUER, COUNTERSIGN_OIDC_AUDIENCE and COUNTERSIGN_OIDC_JWKS_URL: are needed by COUNTERSIGN_CALLER_AUTH=oidc',
+  ),
+  {
+    programs: ISSUERS,
+    isBroken: ({ claimsFile, claimsUrl }) => claimsFile !== undefined && claimsUrl !== undefined,
+    problem: 'COUNTERSIGN_CLAIMS_FILE and COUNTERSIGN_CLAIMS_URL: set one of them',
+  },
+  {
+    programs: ISSUERS,
+    isBroken: ({ claimsFile, claimsUrl, jweKeyFile }) => (claimsFile ?? claimsUrl) !== undefined && jweKeyFile === undefined,
+    problem: 'COUNTERSIGN_JWE_KEY_FILE: is needed by private claims, which travel only encrypted',
+  },
+];

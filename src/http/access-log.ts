@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import type { RequestHandler, Response } from 'express';
+import { pino, type Logger } from 'pino';
+import { pinoHttp } from 'pino-http';
+
+import type { AppError } from '../core/errors.ts';
+
+export type { Logger } from 'pino';
+
+/** Levels of the log, as `COUNTERSIGN_LOG_LEVEL` takes them. */
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The longest path that is logged, in characters. */
+const MAX_LOGGED_PATH = 256;
+/** A request id from a proxy in front, if it is one. */
+const REQUEST_ID = /^[\w.:-]{1,128}$/;
+/** Members that are censored wherever a log call should ever carry them. */
+const REDACTED = [
+  'assertion', 'jwt', 'token', 'access_token', 'accessToken', 'authorization', 'cookie', 'clientSecret', 'secret',
+  'password', 'privateClaims', 'secureCustomData',
+].flatMap((name) => [name, `*.${name}`]); // prettier-ignore
+
+const FAILURE = Symbol('failure');
+const CALLER = Symbol('caller');
+
+/** The process's log: JSON lines. */
+export function createLogger(level: LogLevel): Logger {
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: { paths: REDACTED, censor: '[redacted]' } });
+}
+
+/** Remembers why a request failed, for its one line in the log. */
+export function noteFailure(res: Response, error: AppError): void {
+  (res as { [FAILURE]?: AppError })[FAILURE] = error;
+}
+
+/** Remembers the label of the credential that was used, for the request's line in the log. */
+export function noteCaller(res: Response, label: string): void {
+  (res as { [CALLER]?: string })[CALLER] = label;
+}
+
+/**
+ * One line per request: id, address, method, path without its query, status, time, and why it failed. No header and no body
+ * is ever logged. Sets `x-request-id`, taking over the one of a proxy in front.
+ */
+export function logRequests(logger: Logger, server: string): RequestHandler {
+  return pinoHttp<IncomingMessage, ServerResponse>({
+    logger: logger.child({ server }),
+    genReqId: (req, res) => {
+      const given = req.headers['x-request-id'];
+      const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+      res.setHeader('x-request-id', id);
+      return id;
+    },
+    quietReqLogger: true,
+    customAttributeKeys: { reqId: 'requestId', responseTime: 'ms' },
+    serializers: { req: () => undefined, res: () => undefined, err: () => undefined },
+    customLogLevel: (_req, res) => (res.statusCode === 503 ? 'warn' : res.statusCode >= 500 ? 'error' : 'info'),
+    customSuccessMessage: () => 'request',
+    customErrorMessage: () => 'request',
+    customProps: (req, res) => ({
+      ip: (req as { ip?: string }).ip,
+      method: req.method,
+      path: toLoggedPath((req as { originalUrl?: string }).originalUrl ?? ''),
+      status: res.statusCode,
+      caller: (res as { [CALLER]?: string })[CALLER],
+      isAborted: res.writableEnded ? undefined : true,
+      ...toFailureProps((res as { [FAILURE]?: AppError })[FAILURE], res.statusCode),
+    }),
+  });
+}
+
+function toLoggedPath(url: string): string {
+  const end = url.indexOf('?');
+  return (end === -1 ? url : url.slice(0, end)).slice(0, MAX_LOGGED_PATH);
+}
+
+function toFailureProps(error: AppError | undefined, status: number): object {
+  if (error === undefined) return {};
+  const { code, detail, values, cause } = error;
+  const why = { failure: code, detail: detail ?? values.detail ?? values.claim };
+  return status < 500 || cause === undefined ? why : { ...why, cause: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) };
+}

@@ -1,0 +1,64 @@
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+
+import { AppError, toAppError } from '../core/errors.ts';
+import { type Logger, logRequests, noteFailure } from './access-log.ts';
+import { createHealthRouter, type HealthDeps } from './health.ts';
+import { type ErrorRenderer, sendError, toSeedsError } from './respond.ts';
+import { setSecurityHeaders } from './security-headers.ts';
+
+/** What every server of the product has in common. */
+export interface AppDeps extends HealthDeps {
+  /** The server's name in log and metrics. */
+  readonly name: string;
+  readonly logger: Logger;
+  /** Express' `trust proxy`: false, a number of hops, or addresses. */
+  readonly trustProxy: false | number | readonly string[];
+}
+
+/** An Express app with everything that belongs around the routes that `mount` adds. Opens nothing. */
+export function createApp(deps: AppDeps, mount: (app: Express) => void): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.set('trust proxy', deps.trustProxy === false ? false : typeof deps.trustProxy === 'number' ? deps.trustProxy : [...deps.trustProxy]);
+  app.use(logRequests(deps.logger, deps.name));
+  app.use(deps.metrics.observeRequests(deps.name));
+  app.use(setSecurityHeaders());
+  app.use(createHealthRouter(deps));
+  mount(app);
+  app.use(refuseUnknownPath);
+  app.use(handleErrors(toSeedsError));
+  return app;
+}
+
+/** For the end of a route: what other methods get. */
+export function allowOnly(allow: string): RequestHandler {
+  return function methodNotAllowed() {
+    throw new AppError('method_not_allowed', { values: { allow } });
+  };
+}
+
+/** The last handler of a router whose failures have a shape of their own. */
+export function handleErrors(render: ErrorRenderer): ErrorRequestHandler {
+  return function errorHandler(error: unknown, req, res, _next) {
+    const failure = isUnreadablePath(error)
+      ? new AppError('invalid_request', { values: { detail: 'the path cannot be read' } })
+      : toAppError(error);
+    noteFailure(res, failure);
+    if (res.headersSent) {
+      req.socket.destroy();
+      return;
+    }
+    sendError(req, res, failure, render);
+  };
+}
+
+const refuseUnknownPath: RequestHandler = () => {
+  throw new AppError('not_found');
+};
+
+/** Express' router refuses a wrong percent-encoding in a path parameter with a URIError of status 400. */
+function isUnreadablePath(error: unknown): boolean {
+  return error instanceof URIError && (error as { status?: unknown }).status === 400;
+}

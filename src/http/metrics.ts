@@ -1,0 +1,57 @@
+import type { RequestHandler } from 'express';
+import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+
+/** Bounds of the duration histogram, in seconds. */
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+/** What the process counts, in Prometheus' terms. No label holds a user, a client or a token. */
+export interface Metrics {
+  readonly registry: Registry;
+  /** Counts and times the requests of one server. */
+  observeRequests(server: string): RequestHandler;
+  /** Counts assertions by outcome: `granted`, `reused`, or the code of the refusal. */
+  countAssertion(outcome: string): void;
+  /** Counts minted tokens by outcome: `minted`, or the code of the refusal. */
+  countMint(outcome: string): void;
+}
+
+/** Metrics with a registry of their own. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix: 'countersign_' });
+  const requests = new Counter({
+    name: 'countersign_http_requests_total',
+    help: 'HTTP requests answered.',
+    labelNames: ['server', 'method', 'route', 'status'],
+    registers: [registry],
+  });
+  const durations = new Histogram({
+    name: 'countersign_http_request_duration_seconds',
+    help: 'Time from the request line to the end of the answer.',
+    labelNames: ['server', 'route'],
+    buckets: BUCKETS,
+    registers: [registry],
+  });
+  const createOutcomes = (name: string, help: string): ((outcome: string) => void) => {
+    const counter = new Counter({ name, help, labelNames: ['outcome'], registers: [registry] });
+    return (outcome) => counter.inc({ outcome });
+  };
+
+  return {
+    registry,
+    observeRequests: (server) =>
+      function observeRequestHandler(req, res, next) {
+        const startedAt = performance.now();
+        res.once('close', () => {
+          const route = String((req.route as { path?: unknown } | undefined)?.path ?? 'unmatched');
+          requests.inc({ server, method: KNOWN_METHODS.has(req.method) ? req.method : 'other', route, status: res.statusCode });
+          durations.observe({ server, route }, (performance.now() - startedAt) / 1000);
+        });
+        next();
+      },
+    countAssertion: createOutcomes('countersign_assertions_total', 'Assertions presented, by outcome.'),
+    countMint: createOutcomes('countersign_mints_total', 'Tokens asked for at the issuer, by outcome.'),
+  };
+}
+
+const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'PUT', 'DELETE', 'OPTIONS']);

@@ -1,0 +1,34 @@
+import type { RequestHandler } from 'express';
+import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
+
+import { AppError } from '../core/errors.ts';
+
+const WINDOW_MS = 60_000;
+
+export interface RateLimitOptions {
+  readonly perMinute: number;
+  /**
+   * `busy` (503) on the routes of the published clients, which crash on 429; `rate_limited` (429) elsewhere.
+   */
+  readonly refusal: 'busy' | 'rate_limited';
+}
+
+/** Limits requests by caller address, each use of this function with counters of its own, in this process's memory. */
+export function limitRate({ perMinute, refusal }: RateLimitOptions): RequestHandler {
+  return rateLimit({
+    windowMs: WINDOW_MS,
+    limit: perMinute,
+    standardHeaders: false,
+    legacyHeaders: false,
+    validate: false,
+    keyGenerator: ({ ip }) => ipKeyGenerator(ip ?? ''),
+    handler: (req, _res, next) => {
+      const resetAt = (req as { rateLimit?: { resetTime?: Date } }).rateLimit?.resetTime;
+      const seconds = resetAt ? Math.max(1, Math.ceil((resetAt.getTime() - systemMs()) / 1000)) : 1;
+      next(new AppError(refusal, { values: { seconds } }));
+    },
+  });
+}
+
+/** The limiter keeps its own time, on the same clock as its `resetTime`. */
+const systemMs = (): number => performance.timeOrigin + performance.now();

@@ -1,0 +1,48 @@
+import type { Request, Response } from 'express';
+
+import { type AppError, ERRORS, type ErrorRow, toPublicMessage } from '../core/errors.ts';
+
+/** Members of an error body in one of the two shapes. */
+export type ErrorRenderer = (error: AppError) => { readonly status: number; readonly body: object };
+
+const toRow = (error: AppError): ErrorRow => ERRORS[error.code];
+
+/** `{"errors":[{"msg","code"}]}`, the seeds' shape; `code` is the HTTP status. */
+export const toSeedsError: ErrorRenderer = (error) => {
+  const { status } = toRow(error);
+  return { status, body: { errors: [{ msg: toPublicMessage(error), code: status }] } };
+};
+
+/** `{"error","error_description"}`, RFC 6749 §5.2. */
+export const toOauthError: ErrorRenderer = (error) => {
+  const { oauth, oauthStatus, status } = toRow(error);
+  // RFC 6749 allows no quotation mark and no backslash in a description.
+  return { status: oauthStatus ?? status, body: { error: oauth, error_description: toPublicMessage(error).replaceAll(/["\\]/g, "'") } };
+};
+
+/** Answers JSON that nobody may store. */
+export function sendJson(res: Response, status: number, body: object): void {
+  const text = JSON.stringify(body);
+  res.statusCode = status;
+  res.setHeader('Content-Type', 'application/json; charset=utf-8');
+  res.setHeader('Cache-Control', 'no-store');
+  res.setHeader('Content-Length', Buffer.byteLength(text));
+  res.end(text);
+}
+
+/** Answers a failure: status, body, and the challenge, `Retry-After` or `Allow` that belongs to it. */
+export function sendError(req: Request, res: Response, error: AppError, render: ErrorRenderer): void {
+  const { status, body } = render(error);
+  if (status === 503 || status === 429) res.setHeader('Retry-After', String(Math.ceil(error.values.seconds ?? 1)));
+  if (error.values.allow !== undefined) res.setHeader('Allow', error.values.allow);
+  if (status === 401) res.setHeader('WWW-Authenticate', toChallenge(error));
+  // What is left of a body that nobody will read must not be taken for the next request.
+  if (!req.complete) res.setHeader('Connection', 'close');
+  sendJson(res, status, body);
+}
+
+/** The RFC 6750 §3 challenge. A request without any credential gets no error code (§3.1). */
+function toChallenge(error: AppError): string {
+  const { oauth } = toRow(error);
+  return error.code.endsWith('_missing') ? 'Bearer realm="countersign"' : `Bearer realm="countersign", error="${oauth}"`;
+}

@@ -1,0 +1,59 @@
+import { toIsoDate } from '../core/clock.ts';
+import { toStableUuid } from '../core/ids.ts';
+import type { Grant } from './exchange.ts';
+import type { AuthorizeResponse, JwtGrantResponse, Metadata, UserInfo } from './schemas.ts';
+import { JWT_BEARER_GRANT } from './schemas.ts';
+import type { Session } from './session.ts';
+
+/** The one organisation of an installation and the account of an app, as published clients expect to see them. */
+const toOwner = (clientId: string) => {
+  const account = toStableUuid(OWNER_KEY, clientId);
+  return { accountId: account, managedBy: account, orgId: `o-${toStableUuid(OWNER_KEY, 'organisation')}` };
+};
+/** Not a secret: these ids name nothing that is protected. */
+const OWNER_KEY = Buffer.from('countersign');
+
+/** `POST /authorize`. @param now - seconds since the epoch */
+export function toAuthorizeResponse({ accessToken, session }: Grant, now: number): AuthorizeResponse {
+  return {
+    access_token: accessToken,
+    token_type: 'Bearer',
+    expires_in: Math.max(0, Math.round(session.expiresAt - now)),
+    issued_at: Math.floor(session.issuedAt),
+  };
+}
+
+/** The published clients' shape. */
+export function toJwtGrantResponse({ accessToken, session }: Grant): JwtGrantResponse {
+  return {
+    authorization: {
+      accessToken,
+      token_type: 'bearer',
+      issuedDate: toIsoDate(session.issuedAt),
+      expiresDate: toIsoDate(session.expiresAt),
+    },
+    userInfo: toUserInfo(session),
+  };
+}
+
+export function toUserInfo({ userId, clientId, subject }: Session): UserInfo {
+  return { userId, ...toOwner(clientId), identity: `${clientId}/${subject}`, enrollType: 'free', fName: '', lName: '' };
+}
+
+/** RFC 8414 metadata of the idproxy at `publicUrl`. */
+export function toMetadata(publicUrl: string): Metadata {
+  const authenticated = ['client_secret_basic', 'bearer'];
+  return {
+    issuer: publicUrl,
+    token_endpoint: `${publicUrl}/oauth/token`,
+    introspection_endpoint: `${publicUrl}/oauth/introspect`,
+    revocation_endpoint: `${publicUrl}/oauth/revoke`,
+    jwks_uri: `${publicUrl}/.well-known/jwks.json`,
+    userinfo_endpoint: `${publicUrl}/api/1.1/userinfo`,
+    response_types_supported: [],
+    grant_types_supported: [JWT_BEARER_GRANT],
+    token_endpoint_auth_methods_supported: ['none'],
+    introspection_endpoint_auth_methods_supported: authenticated,
+    revocation_endpoint_auth_methods_supported: authenticated,
+  };
+}

@@ -1,0 +1,92 @@
+import { Router, type RequestHandler } from 'express';
+
+import type { Clock } from '../../core/clock.ts';
+import { AppError } from '../../core/errors.ts';
+import { readBody } from '../../http/body.ts';
+import { checkShape } from '../../http/check.ts';
+import { allowOnly, handleErrors } from '../../http/create-app.ts';
+import { readBearer } from '../../http/credentials.ts';
+import { limitRate } from '../../http/rate-limit.ts';
+import { sendJson, toOauthError } from '../../http/respond.ts';
+import type { SessionStore } from '../../stores/ports.ts';
+import type { FindSession, LiveSession } from '../authenticate.ts';
+import { parseBearer } from '../bearer.ts';
+import type { Exchange } from '../exchange.ts';
+import { toAuthorizeResponse } from '../respond.ts';
+import { type IntrospectionResponse, JWT_BEARER_GRANT, tokenQuery, tokenRequest } from '../schemas.ts';
+import { type IsTrustedCaller, refuseCaller } from '../trusted-caller.ts';
+import { MAX_CLIENT_BODY_BYTES } from './client.ts';
+
+export interface OauthRoutesDeps {
+  readonly exchange: Exchange;
+  readonly findSession: FindSession;
+  readonly sessions: SessionStore;
+  readonly isTrustedCaller: IsTrustedCaller;
+  readonly clock: Clock;
+  readonly publicUrl: () => string;
+  readonly rateLimitPerMinute: number;
+}
+
+/** `/oauth/*`: the token endpoint (RFC 7523), introspection (RFC 7662), revocation (RFC 7009); failures as in RFC 6749 §5.2. */
+export function createOauthRoutes(deps: OauthRoutesDeps): Router {
+  const { exchange, findSession, sessions, isTrustedCaller, clock, publicUrl } = deps;
+  const router = Router();
+  const guard = (): RequestHandler[] => [
+    limitRate({ perMinute: deps.rateLimitPerMinute, refusal: 'rate_limited' }),
+    readBody(MAX_CLIENT_BODY_BYTES),
+  ];
+
+  router
+    .route('/oauth/token')
+    .post(...guard(), async function token(req, res) {
+      const { grant_type: grantType, assertion, scope } = checkShape(tokenRequest, req.body);
+      if (grantType !== JWT_BEARER_GRANT) throw new AppError('unsupported_grant_type');
+      if (scope !== undefined && scope !== '') throw new AppError('invalid_scope');
+      if (assertion === undefined) throw new AppError('invalid_request', { values: { detail: "'assertion' is missing" } });
+      const { issued_at: _, ...answer } = toAuthorizeResponse(await exchange(assertion), clock.nowSeconds());
+      res.setHeader('Pragma', 'no-cache');
+      sendJson(res, 200, answer);
+    })
+    .all(allowOnly('POST'));
+
+  router
+    .route('/oauth/introspect')
+    .post(...guard(), async function introspect(req, res) {
+      if (!isTrustedCaller(req)) refuseCaller(req);
+      const { token } = checkShape(tokenQuery, req.body);
+      sendJson(res, 200, toIntrospection(await findSession(token), publicUrl()));
+    })
+    .all(allowOnly('POST'));
+
+  router
+    .route('/oauth/revoke')
+    .post(...guard(), async function revoke(req, res) {
+      const { token } = checkShape(tokenQuery, req.body);
+      // Whoever holds a bearer may end it: that is what signing out is.
+      if (!isTrustedCaller(req) && readBearer(req) !== token) refuseCaller(req);
+      const bearer = parseBearer(token);
+      if (bearer) await sessions.revoke(bearer.tag, bearer.sessionKey);
+      // An unknown token is no error (RFC 7009 §2.2).
+      sendJson(res, 200, {});
+    })
+    .all(allowOnly('POST'));
+
+  router.use('/oauth', handleErrors(toOauthError));
+  return router;
+}
+
+function toIntrospection(live: LiveSession | undefined, issuer: string): IntrospectionResponse {
+  if (!live?.app?.enabled) return { active: false };
+  const { clientId, subject, userId, isAnonymous, issuedAt, expiresAt } = live.session;
+  return {
+    active: true,
+    client_id: clientId,
+    sub: subject,
+    user_id: userId,
+    is_anonymous: isAnonymous,
+    token_type: 'Bearer',
+    iss: issuer,
+    iat: Math.floor(issuedAt),
+    exp: Math.floor(expiresAt),
+  };
+}

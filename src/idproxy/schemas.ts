@@ -1,0 +1,117 @@
+import { z } from 'zod';
+
+import { platformJwk } from '../apps/schemas.ts';
+
+/** The grant type of RFC 7523 §2.1. */
+export const JWT_BEARER_GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+
+const assertion = z.string().min(1, 'must not be empty').meta({ description: 'The JWS, or the nested JWE.', example: 'eyJhbGciOiJIUzI1NiIs…' });
+
+const numericDate = z.number().meta({ description: 'Seconds since the epoch.' });
+
+const botInfo = z
+  .looseObject({
+    chatBot: z.string().optional().meta({ description: "The bot's name." }),
+    taskBotId: z.string().optional().meta({ description: "The bot's id.", example: 'st-1' }),
+  })
+  .meta({ description: 'The bot the client wants. Further members are ignored.' });
+
+export const authorizeRequest = z.looseObject({ assertion }).meta({ id: 'AuthorizeRequest' });
+
+export const authorizeResponse = z
+  .strictObject({
+    access_token: z.string().meta({ description: 'The bearer: opaque, 256 random bits.' }),
+    token_type: z.literal('Bearer'),
+    expires_in: z.int().meta({ description: 'Its life from now, in seconds.' }),
+    issued_at: numericDate,
+  })
+  .meta({ id: 'AuthorizeResponse' });
+
+export const jwtGrantRequest = z.looseObject({ assertion, botInfo: botInfo.optional() }).meta({ id: 'JwtGrantRequest' });
+
+const userInfo = z.strictObject({
+  userId: z.string().meta({ description: 'Always the same for one app and subject.', example: 'u-0b63a6f0-3d3c-8f0e-9d51-7f6d2a9e4c11' }),
+  accountId: z.string(),
+  orgId: z.string(),
+  identity: z.string().meta({ description: '`<clientId>/<sub>`' }),
+  enrollType: z.literal('free'),
+  managedBy: z.string(),
+  fName: z.string(),
+  lName: z.string(),
+});
+
+export const jwtGrantResponse = z
+  .strictObject({
+    authorization: z.strictObject({
+      accessToken: z.string(),
+      token_type: z.literal('bearer').meta({ description: 'Lower case: some clients build their header from it.' }),
+      issuedDate: z.iso.datetime(),
+      expiresDate: z.iso.datetime(),
+    }),
+    userInfo,
+  })
+  .meta({ id: 'JwtGrantResponse' });
+
+export const userInfoResponse = userInfo
+  .extend({ sub: z.string(), clientId: z.string(), isAnonymous: z.boolean() })
+  .meta({ id: 'UserInfo' });
+
+export const tokenRequest = z
+  .looseObject({
+    grant_type: z.string().meta({ example: JWT_BEARER_GRANT }),
+    assertion: assertion.optional(),
+    scope: z.string().optional().meta({ description: 'There are no scopes here: absent or empty.' }),
+  })
+  .meta({ id: 'TokenRequest' });
+
+export const tokenResponse = authorizeResponse.omit({ issued_at: true }).meta({ id: 'TokenResponse' });
+
+export const tokenQuery = z
+  .looseObject({
+    token: z.string().min(1, 'must not be empty').meta({ description: 'A bearer.' }),
+    token_type_hint: z.string().optional().meta({ description: 'Not needed; `access_token` is the only type.' }),
+  })
+  .meta({ id: 'TokenQuery' });
+
+export const introspectionResponse = z
+  .union([
+    z.strictObject({ active: z.literal(false) }),
+    z.strictObject({
+      active: z.literal(true),
+      client_id: z.string(),
+      sub: z.string(),
+      user_id: z.string(),
+      is_anonymous: z.boolean(),
+      token_type: z.literal('Bearer'),
+      iss: z.string(),
+      iat: numericDate,
+      exp: numericDate,
+    }),
+  ])
+  .meta({ id: 'Introspection', description: 'RFC 7662 §2.2. Whatever is not active has no further member.' });
+
+export const rtmStartRequest = z.looseObject({ botInfo: botInfo.optional() }).meta({ id: 'RtmStartRequest' });
+
+export const jwksResponse = z.strictObject({ keys: z.array(platformJwk) }).meta({ id: 'Jwks' });
+
+export const metadataResponse = z
+  .strictObject({
+    issuer: z.url(),
+    token_endpoint: z.url(),
+    introspection_endpoint: z.url(),
+    revocation_endpoint: z.url(),
+    jwks_uri: z.url(),
+    userinfo_endpoint: z.url(),
+    response_types_supported: z.array(z.string()),
+    grant_types_supported: z.array(z.string()),
+    token_endpoint_auth_methods_supported: z.array(z.string()),
+    introspection_endpoint_auth_methods_supported: z.array(z.string()),
+    revocation_endpoint_auth_methods_supported: z.array(z.string()),
+  })
+  .meta({ id: 'AuthorizationServerMetadata', description: 'RFC 8414 §2.' });
+
+export type UserInfo = z.output<typeof userInfo>;
+export type JwtGrantResponse = z.output<typeof jwtGrantResponse>;
+export type AuthorizeResponse = z.output<typeof authorizeResponse>;
+export type IntrospectionResponse = z.output<typeof introspectionResponse>;
+export type Metadata = z.output<typeof metadataResponse>;

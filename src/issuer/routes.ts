@@ -1,0 +1,50 @@
+import { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
+
+import { toAppError } from '../core/errors.ts';
+import { noteCaller } from '../http/access-log.ts';
+import { readBody } from '../http/body.ts';
+import { checkShape } from '../http/check.ts';
+import { allowOrigins, type CorsPolicy } from '../http/cors.ts';
+import { allowOnly } from '../http/create-app.ts';
+import type { Metrics } from '../http/metrics.ts';
+import { limitRate } from '../http/rate-limit.ts';
+import { sendJson } from '../http/respond.ts';
+import type { IssueAssertion } from './issue-assertion.ts';
+import { type MintResponse, mintRequestSchema } from './schemas.ts';
+
+/** Where published clients ask for a token; a slash may follow. */
+export const MINT_PATHS = ['/api/users/sts', '/users/sts'] as const;
+
+/** The largest body that is read, in bytes. */
+export const MAX_MINT_BODY_BYTES = 16_384;
+
+export interface IssuerRoutesDeps {
+  readonly issueAssertion: IssueAssertion;
+  readonly metrics: Metrics;
+  readonly cors: CorsPolicy;
+  readonly rateLimitPerMinute: number;
+}
+
+/** `POST` on each of {@link MINT_PATHS}. CORS comes first, so that every failure can be read by a page. */
+export function createIssuerRouter({ issueAssertion, metrics, cors, rateLimitPerMinute }: IssuerRoutesDeps): Router {
+  const mintHandler: RequestHandler = async (req, res) => {
+    const { jwt, callerLabel } = await issueAssertion(req, checkShape(mintRequestSchema, req.body));
+    if (callerLabel !== undefined) noteCaller(res, callerLabel);
+    metrics.countMint('minted');
+    sendJson(res, 200, { jwt } satisfies MintResponse);
+  };
+  const countFailure: ErrorRequestHandler = (error: unknown, _req, _res, next) => {
+    metrics.countMint(toAppError(error).code);
+    next(error);
+  };
+  // One limiter for both paths: an address has one allowance.
+  const limit = limitRate({ perMinute: rateLimitPerMinute, refusal: 'busy' });
+  const read = readBody(MAX_MINT_BODY_BYTES);
+
+  const router = Router();
+  router.use(allowOrigins(cors));
+  for (const path of MINT_PATHS) {
+    router.route(path).post(limit, read, mintHandler, countFailure).all(allowOnly('POST, OPTIONS'));
+  }
+  return router;
+}

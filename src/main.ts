@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+
+import { config as loadDotenv } from 'dotenv';
+
+import { runCommand } from './cli/run.ts';
+
+/** The version, from the package that this file was built into. */
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+loadDotenv({ quiet: true });
+const stopping = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
+
+process.exitCode = await runCommand({
+  args: process.argv.slice(2),
+  env: process.env,
+  stop: stopping.signal,
+  version,
+  print: (text) => void process.stdout.write(`${text}\n`),
+  printError: (text) => void process.stderr.write(`${text}\n`),
+});

@@ -1,0 +1,68 @@
+/**
+ * A process of its own on one database file, for the drills.
+ *
+ *   embedded-worker.js <file> loop           exchanges for ever; prints each key whose grant was acknowledged
+ *   embedded-worker.js <file> race <keys>    waits for the document "go", exchanges every key, prints each outcome
+ *   embedded-worker.js <file> fill           exchanges until it is refused, then the refused key until it is granted
+ */
+import { setTimeout as wait } from 'node:timers/promises';
+
+import { systemClock } from '../../src/core/clock.ts';
+import { AppError } from '../../src/core/errors.ts';
+import { createEmbeddedStore } from '../../src/stores/embedded.ts';
+import { createAttempt, randomKey } from './attempts.ts';
+
+const BURST = 16;
+const [path = '', mode = '', keyList = ''] = process.argv.slice(2);
+const print = (...words: string[]): void => void process.stdout.write(`${words.join(' ')}\n`);
+const store = createEmbeddedStore({ path, clock: systemClock });
+
+/** The record of `stem` and its session bear the same name. */
+const toAttempt = (stem: string) =>
+  createAttempt({ sessionKey: stem, body: `${stem} `.repeat(4), replay: { key: `jti:v1:${stem}` } });
+
+/** The outcome, asked for again for as long as the file is too busy. */
+async function exchange(stem: string): Promise<string> {
+  for (;;) {
+    try {
+      return (await store.sessions.exchange(toAttempt(stem))).kind;
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'store_unavailable') throw error;
+    }
+  }
+}
+
+async function loop(): Promise<never> {
+  for (;;) {
+    const stems = Array.from({ length: BURST }, randomKey);
+    await Promise.all(stems.map(async (stem) => print(await exchange(stem), stem)));
+  }
+}
+
+async function race(): Promise<void> {
+  print('ready');
+  while ((await store.documents.get('apps', 'go')) === undefined) await wait(1);
+  const stems = keyList.split(',');
+  while (stems.length > 0) {
+    const burst = stems.splice(0, BURST);
+    await Promise.all(burst.map(async (stem) => print(await exchange(stem), stem)));
+  }
+  await store.close();
+}
+
+async function fill(): Promise<void> {
+  for (;;) {
+    const stem = randomKey();
+    try {
+      print((await store.sessions.exchange(toAttempt(stem))).kind, stem);
+    } catch (error) {
+      print(error instanceof AppError ? error.code : String(error), stem);
+      print(await exchange(stem), stem);
+      await store.close();
+      return;
+    }
+  }
+}
+
+const MODES: Record<string, () => Promise<void>> = { loop, race, fill };
+await (MODES[mode] ?? (() => Promise.reject(new TypeError(`unknown mode: ${mode}`))))();

@@ -1,0 +1,265 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+
+import { Redis } from 'ioredis';
+
+import { AppError } from '../../src/core/errors.ts';
+import { Secret } from '../../src/core/secret.ts';
+import type { ExchangeAttempt, Store } from '../../src/stores/ports.ts';
+import { createRedisConnection } from '../../src/stores/redis-connection.ts';
+import { EXCHANGE } from '../../src/stores/redis-scripts.ts';
+import { startRedis, type RedisProcess } from '../support/processes.ts';
+import { startSwallowingProxy, type SwallowingProxy } from '../support/swallowing-proxy.ts';
+import { createAttempt, expectUnavailable, replayKeyOf, TAG, until, withOtherSession } from './attempts.ts';
+import { createStoreOn, openStoreOn, untilReady } from './redis-backend.ts';
+
+const recordOf = (attempt: ExchangeAttempt): string => `cs:{${TAG}}:${replayKeyOf(attempt)}`;
+const sessionOf = (attempt: ExchangeAttempt): string => `cs:{${TAG}}:ses:${attempt.session.key}`;
+
+/** Asserts that an attempt can be made exactly once more. */
+async function expectOneGrant(store: Store, attempt: ExchangeAttempt): Promise<void> {
+  assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
+  assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'replayed' });
+  assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
+}
+
+describe('a Redis that fails', () => {
+  let redis: RedisProcess;
+  let proxy: SwallowingProxy;
+  let store: Store;
+  let direct: Redis;
+
+  before(async () => {
+    redis = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
+    proxy = await startSwallowingProxy(redis.port);
+  });
+  beforeEach(async () => {
+    direct = new Redis(redis.url);
+    direct.on('error', () => undefined);
+    store = await openStoreOn(redis.url);
+  });
+  afterEach(async () => {
+    await store.close();
+    direct.disconnect();
+  });
+  after(async () => {
+    await proxy?.stop();
+    await redis?.stop();
+  });
+
+  test('paused: refused in under a second; what it had queued it then refuses as late', async () => {
+    const attempt = createAttempt();
+    redis.pause();
+    try {
+      const startedAtMs = performance.now();
+      await expectUnavailable(store.sessions.exchange(attempt));
+      assert.ok(performance.now() - startedAtMs < 1_000, `${performance.now() - startedAtMs} ms`);
+      const againAtMs = performance.now();
+      assert.match(await expectUnavailable(store.sessions.exchange(attempt)), /stopped answering/);
+      assert.ok(performance.now() - againAtMs < 100, 'a server that is known to hang costs no waiting');
+    } finally {
+      redis.resume();
+    }
+    assert.equal(await direct.exists(recordOf(attempt), sessionOf(attempt)), 0, 'the queued script wrote');
+    await untilReady(store);
+    await expectOneGrant(store, attempt);
+  });
+
+  test('paused while the only instance that could undo goes away: the queued attempt is refused as late', async () => {
+    const leaving = await openStoreOn(redis.url);
+    const attempt = createAttempt();
+    redis.pause();
+    try {
+      await expectUnavailable(leaving.sessions.exchange(attempt));
+      await leaving.close();
+    } finally {
+      redis.resume();
+    }
+    const next = await openStoreOn(redis.url);
+    try {
+      await expectOneGrant(next, attempt);
+    } finally {
+      await next.close();
+    }
+  });
+
+  test('paused for longer than a connection is kept: the next one works', async () => {
+    const attempt = createAttempt();
+    redis.pause();
+    try {
+      await expectUnavailable(store.sessions.exchange(attempt));
+      const since = performance.now();
+      await until(() => performance.now() - since > 3_100, 'the stalled connection is given up');
+      await expectUnavailable(store.sessions.exchange(attempt));
+    } finally {
+      redis.resume();
+    }
+    await untilReady(store);
+    await expectOneGrant(store, attempt);
+  });
+
+  test('executed but never answered: refused in under a second, undone on the next connection', async () => {
+    const behind = await openStoreOn(`redis://127.0.0.1:${proxy.port}`);
+    try {
+      const attempt = createAttempt({ replay: { reuseWindowMs: 60_000 } });
+      proxy.swallowAfter(0);
+      const startedAtMs = performance.now();
+      await expectUnavailable(behind.sessions.exchange(attempt));
+      assert.ok(performance.now() - startedAtMs < 1_000);
+      assert.ok(proxy.swallowedBytes() > 0);
+      assert.equal(await direct.exists(recordOf(attempt), sessionOf(attempt)), 2, 'the server did not execute it');
+      proxy.heal();
+      await untilReady(behind);
+      assert.equal(await direct.exists(recordOf(attempt), sessionOf(attempt)), 0, 'it was not undone');
+      await expectOneGrant(behind, createAttempt());
+      assert.deepEqual(await behind.sessions.exchange(attempt), { kind: 'granted' });
+      assert.deepEqual(await behind.sessions.exchange(attempt), { kind: 'reused', body: attempt.session.body });
+    } finally {
+      await behind.close();
+    }
+  });
+
+  test('executed but never answered, then had again from another instance: that session is not undone', async () => {
+    const behind = await openStoreOn(`redis://127.0.0.1:${proxy.port}`);
+    try {
+      const attempt = createAttempt({ replay: { reuseWindowMs: 60_000 } });
+      proxy.swallowAfter(0);
+      await expectUnavailable(behind.sessions.exchange(attempt));
+      assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'reused', body: attempt.session.body });
+      proxy.heal();
+      await untilReady(behind);
+      assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
+      assert.deepEqual(await behind.sessions.exchange(withOtherSession(attempt)), { kind: 'replayed' });
+    } finally {
+      await behind.close();
+    }
+  });
+
+  test('answers that are lost in the middle of a burst: each attempt was granted, or can be made once more', async () => {
+    const behind = await openStoreOn(`redis://127.0.0.1:${proxy.port}`);
+    try {
+      const attempts = Array.from({ length: 200 }, () => createAttempt());
+      proxy.swallowAfter(1_001);
+      const outcomes = await Promise.allSettled(attempts.map((attempt) => behind.sessions.exchange(attempt)));
+      const granted = outcomes.filter(({ status }) => status === 'fulfilled').length;
+      assert.ok(granted > 0 && granted < attempts.length, `${granted} granted: no answer was lost, or all`);
+      proxy.heal();
+      await untilReady(behind);
+      for (const [index, attempt] of attempts.entries()) {
+        if (outcomes[index]?.status === 'rejected') await expectOneGrant(behind, attempt);
+        else assert.deepEqual(await behind.sessions.exchange(attempt), { kind: 'replayed' });
+      }
+    } finally {
+      await behind.close();
+    }
+  });
+
+  test('connections that are taken and never answered are given up', async () => {
+    proxy.swallowAfter(0);
+    const problems: string[] = [];
+    const behind = createStoreOn(`redis://127.0.0.1:${proxy.port}`, { problems });
+    try {
+      await until(() => problems.some((one) => one.includes('not answered in time')), 'the connection is given up');
+      await expectUnavailable(behind.sessions.exchange(createAttempt()));
+      proxy.swallowAfter(Infinity);
+      await untilReady(behind);
+      await expectOneGrant(behind, createAttempt());
+    } finally {
+      proxy.heal();
+      await behind.close();
+    }
+  });
+
+  test('killed under load: no acknowledged grant is forgotten, no unacknowledged attempt is lost', async (t) => {
+    const granted: ExchangeAttempt[] = [];
+    const refused: ExchangeAttempt[] = [];
+    let isDown = false;
+    const run = async (): Promise<void> => {
+      while (!isDown) {
+        const attempt = createAttempt();
+        try {
+          assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
+          granted.push(attempt);
+        } catch (error) {
+          assert.ok(error instanceof AppError && error.code === 'store_unavailable', String(error));
+          refused.push(attempt);
+          isDown = true;
+        }
+      }
+    };
+    const load = Promise.all(Array.from({ length: 64 }, run));
+    await until(() => granted.length > 500, 'the load is on');
+    await redis.kill();
+    await load;
+    await redis.restart();
+    await untilReady(store);
+    t.diagnostic(`${granted.length} acknowledged, ${refused.length} in flight when the server was killed`);
+    assert.ok(refused.length > 1, 'nothing was in flight');
+    for (const attempt of granted) {
+      assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'replayed' });
+      assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
+    }
+    for (const attempt of refused) await expectOneGrant(store, attempt);
+  });
+
+  test('absent at the start: refused at once, and served when it comes, without another start', async () => {
+    await redis.kill();
+    const problems: string[] = [];
+    const early = createStoreOn(redis.url, { problems });
+    try {
+      const attempt = createAttempt();
+      const seen: string[] = [];
+      const stop = early.documents.watch('apps', () => seen.push('apps'));
+      assert.match(await expectUnavailable(early.sessions.exchange(attempt)), /not connected/);
+      await expectUnavailable(early.documents.list('apps'));
+      assert.equal((await early.health()).isReady, false);
+      await until(() => problems.length > 0, 'the operator is told');
+      await redis.restart();
+      await untilReady(early);
+      await expectOneGrant(early, attempt);
+      await until(() => seen.length > 0, 'a watch that began without the server looks once it is there');
+      stop();
+    } finally {
+      await early.close();
+    }
+  });
+
+  test('its scripts flushed: one refusal at most, then it works', async () => {
+    await direct.script('FLUSH');
+    const attempt = createAttempt();
+    const first = await store.sessions.exchange(attempt).then(
+      ({ kind }) => kind,
+      () => 'refused',
+    );
+    assert.ok(first === 'granted' || first === 'refused', first);
+    assert.deepEqual(await store.sessions.exchange(attempt), { kind: first === 'granted' ? 'replayed' : 'granted' });
+    await expectOneGrant(store, createAttempt());
+  });
+
+  test("an exchange past its deadline on the server's own clock writes nothing", async () => {
+    const connection = createRedisConnection(new Secret(redis.url), () => undefined);
+    try {
+      await until(() => connection.isUsable(), 'connected');
+      const attempt = createAttempt();
+      const keys = [sessionOf(attempt), recordOf(attempt)];
+      const [seconds] = await direct.time();
+      const serverMs = Number(seconds) * 1000;
+      const run = (deadlineMs: number): Promise<unknown> =>
+        connection.runScript(EXCHANGE, keys, [deadlineMs, 'attempt', 'body', 60_000, 60_000, 0]);
+      assert.deepEqual(await run(serverMs - 1), ['late']);
+      assert.equal(await direct.exists(...keys), 0);
+      assert.ok(Math.abs(connection.deadlineMs() - serverMs - 800) < 2_000, 'the offset to the server is not learnt');
+      assert.deepEqual(await run(serverMs + 60_000), ['granted']);
+      assert.equal(await direct.exists(...keys), 2);
+    } finally {
+      await connection.close();
+    }
+  });
+
+  test("a step of this machine's wall clock changes nothing", async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 0 });
+    await expectOneGrant(store, createAttempt());
+    t.mock.timers.setTime(Date.UTC(2100, 0));
+    await expectOneGrant(store, createAttempt());
+  });
+});
