@@ -1,3 +1,4 @@
+import { AppError } from '../core/errors.ts';
 import { JWE_ALGORITHMS, JWE_ENCRYPTIONS } from '../jose/algorithms.ts';
 import type { JwePolicy } from '../jose/jwe.ts';
 import { createJwsVerifier, type JwsVerifier } from '../jose/jws.ts';
@@ -47,12 +48,23 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
     return { app, verifier: () => (verifier ??= createJwsVerifier(app.algorithm, openKey(vault, app))) };
   };
 
+  /** One app that cannot be read must not take the others with it: asked for, it fails by itself. */
+  const toReadableEntry = (document: StoredDocument): RegisteredApp | undefined => {
+    try {
+      return toEntry(document);
+    } catch (error) {
+      onProblem(error instanceof AppError && error.detail !== undefined ? error.detail : `the stored app ${document.id} cannot be read`);
+      return undefined;
+    }
+  };
+
   const load = async (): Promise<Snapshot> => {
     const apps: Snapshot['apps'] = new Map();
     for (const document of await documents.list('apps')) {
       const old = known?.apps.get(document.id);
       const isSame = old?.revision === document.revision;
-      apps.set(document.id, isSame ? old : { revision: document.revision, entry: toEntry(document) });
+      const entry = isSame ? old.entry : toReadableEntry(document);
+      if (entry) apps.set(document.id, { revision: document.revision, entry });
     }
     return { apps, union: toUnion([...apps.values()].map(({ entry }) => entry.app)) };
   };

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 
+import { parseJsonObject } from '../core/json.ts';
 import { UsageError } from './command.ts';
 
 type ParseFlag = (text: string, flag: string) => unknown;
@@ -22,11 +23,22 @@ const file: ParseFlag = (path, name) => {
   }
 };
 
+/** PEM text, or the object of a JWK file. */
+const keyFile: ParseFlag = (path, name) => {
+  const content = String(file(path, name));
+  if (!content.trimStart().startsWith('{')) return content;
+  try {
+    return parseJsonObject(content);
+  } catch {
+    throw new UsageError(`--${name}: the file is neither PEM nor a JWK`);
+  }
+};
+
 /** The options of `apps create` and `apps update`: the member that each sets, and how its text is read. */
 export const APP_FLAGS: Readonly<Record<string, { readonly member: string; readonly parse: ParseFlag }>> = {
   name: { member: 'name', parse: text },
   algorithm: { member: 'algorithm', parse: text },
-  'public-key': { member: 'publicKey', parse: file },
+  'public-key': { member: 'publicKey', parse: keyFile },
   'enforce-jti': { member: 'enforceJti', parse: flag },
   'jwe-required': { member: 'jwe.required', parse: flag },
   'jwe-algs': { member: 'jwe.algs', parse: list },

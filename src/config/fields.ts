@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 import { z } from 'zod';
 
 import { Secret } from '../core/secret.ts';
@@ -29,16 +31,24 @@ export const secret = (minLength = 1) =>
     .min(minLength, `must have at least ${minLength} characters`)
     .transform((text) => new Secret(text));
 
-/** An absolute http or https URL without credentials, fragment or a slash at its end. */
-export const httpUrl = () =>
-  z.string().transform((text, context) => {
-    const url = URL.canParse(text) ? new URL(text) : undefined;
-    if (url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && url.hash === '') {
-      return text.replace(/\/$/, '');
-    }
-    context.addIssue({ code: 'custom', message: 'must be an http or https URL without credentials or fragment' });
-    return z.NEVER;
-  });
+/** A Redis URL, which may hold a password. */
+export const redisUrl = () =>
+  z
+    .string()
+    .refine((text) => /^rediss?:\/\//.test(text) && URL.canParse(text), 'must be a redis:// or rediss:// URL')
+    .transform((text) => new Secret(text));
+
+/** An absolute http or https URL without credentials or fragment, to the letter: a slash at its end counts. */
+export const httpUrl = () => z.string().refine(isHttpUrl, 'must be an http or https URL without credentials or fragment');
+
+/** The same without a slash at its end, for putting paths behind. */
+export const baseUrl = () => httpUrl().transform((text) => text.replace(/\/$/, ''));
+
+function isHttpUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return /^https?:$/.test(protocol) && username === '' && password === '' && !text.includes('#');
+}
 
 /** Web origins, separated by commas: scheme, host and port, nothing behind. There is no wildcard. */
 export const origins = () =>
@@ -53,7 +63,19 @@ export const trustedProxies = () =>
     if (text === 'false') return false;
     if (/^\d{1,2}$/.test(text)) return Number(text);
     const parts = text.split(',').map((part) => part.trim());
-    if (parts.every((part) => /^(loopback|linklocal|uniquelocal|[\da-fA-F.:]+(\/\d{1,3})?)$/.test(part))) return parts;
+    if (parts.every(isProxyAddress)) return parts;
     context.addIssue({ code: 'custom', message: 'must be false, a number of proxies, or addresses separated by commas' });
     return z.NEVER;
   });
+
+/** Names of address ranges that Express knows. */
+const RANGES: readonly string[] = ['loopback', 'linklocal', 'uniquelocal'];
+/** Bits of an address, by IP version. */
+const ADDRESS_BITS: Readonly<Record<number, number>> = { 4: 32, 6: 128 };
+
+function isProxyAddress(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const bits = ADDRESS_BITS[isIP(address)];
+  if (bits === undefined) return RANGES.includes(text);
+  return rest.length === 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits));
+}

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { flag, httpUrl, list, origins, secret, trustedProxies, wholeNumber } from './fields.ts';
+import { baseUrl, flag, httpUrl, list, origins, redisUrl, secret, trustedProxies, wholeNumber } from './fields.ts';
 
 /** The shortest admin or metrics token that is taken, in characters: 128 bits as base64url have 22. */
 export const MIN_TOKEN_LENGTH = 22;
@@ -16,7 +16,7 @@ export const VARIABLES = {
   COUNTERSIGN_HOST: z.string().default('127.0.0.1').describe('The address every server listens on. The default is this machine alone.'),
   COUNTERSIGN_ISSUER_PORT: port().default(3000).describe("The issuer's port."),
   COUNTERSIGN_IDPROXY_PORT: port().default(4000).describe("The idproxy's port."),
-  COUNTERSIGN_PUBLIC_URL: httpUrl()
+  COUNTERSIGN_PUBLIC_URL: baseUrl()
     .optional()
     .describe('Under what URL the idproxy is reached from outside; `issuer` in its metadata. Unset: `http://<host>:<port>`.'),
   COUNTERSIGN_TLS_CERT_FILE: z.string().optional().describe('A certificate chain (PEM). With the key file, every server speaks HTTPS.'),
@@ -36,7 +36,7 @@ export const VARIABLES = {
   COUNTERSIGN_DATA_DIR: z.string().default('data').describe('The folder of the embedded store.'),
   COUNTERSIGN_KEYS_DIR: z.string().default('keys').describe('The folder of the keys that are made on the first run.'),
   COUNTERSIGN_STORE: z.enum(['embedded', 'redis']).optional().describe('The store. Unset: `redis` where `COUNTERSIGN_REDIS_URL` is set, else `embedded`.'),
-  COUNTERSIGN_REDIS_URL: secret().optional().describe('`redis://` or `rediss://` with user, password and database.'),
+  COUNTERSIGN_REDIS_URL: redisUrl().optional().describe('`redis://` or `rediss://` with user, password and database.'),
   COUNTERSIGN_REDIS_WAIT_REPLICAS: wholeNumber(0, 16).default(0).describe('Redis replicas that must hold an exchange before it is granted.'),
 
   COUNTERSIGN_ADMIN_TOKEN: secret(MIN_TOKEN_LENGTH)

@@ -10,7 +10,7 @@ const CLOSE = new Set([93, 125]);
 /** A JSON object whose members nobody has checked yet. */
 export type JsonObject = { readonly [name: string]: unknown };
 
-/** Text that is not the JSON object it should be. The message is fit for the outside: it quotes nothing of the text. */
+/** Text that is not the JSON object it should be. The message is the rest of a sentence about it and quotes nothing. */
 export class JsonError extends Error {
   override readonly name = 'JsonError';
 }
@@ -26,11 +26,11 @@ export function parseJsonObject(text: string): JsonObject {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new JsonError('not valid JSON');
+    throw new JsonError('is not valid JSON');
   }
-  if (!isJsonObject(value)) throw new JsonError('not a JSON object');
+  if (!isJsonObject(value)) throw new JsonError('is not a JSON object');
   // JSON.parse keeps the last of two members of one name, so a text with duplicates has more colons than members.
-  if (countKeys(value) !== memberCount) throw new JsonError('a member appears twice');
+  if (countKeys(value) !== memberCount) throw new JsonError('has a member twice');
   return value;
 }
 
@@ -49,7 +49,7 @@ function countMembers(text: string): number {
     } else if (char === COLON) {
       members++;
     } else if (OPEN.has(char)) {
-      if (++depth > MAX_JSON_DEPTH) throw new JsonError(`nested deeper than ${MAX_JSON_DEPTH} levels`);
+      if (++depth > MAX_JSON_DEPTH) throw new JsonError(`is nested deeper than ${MAX_JSON_DEPTH} levels`);
     } else if (CLOSE.has(char)) {
       depth--;
     }

@@ -60,16 +60,22 @@ export function logRequests(logger: Logger, server: string): RequestHandler {
     customLogLevel: (_req, res) => (res.statusCode === 503 ? 'warn' : res.statusCode >= 500 ? 'error' : 'info'),
     customSuccessMessage: () => 'request',
     customErrorMessage: () => 'request',
-    customProps: (req, res) => ({
-      ip: (req as { ip?: string }).ip,
-      method: req.method,
-      path: toLoggedPath((req as { originalUrl?: string }).originalUrl ?? ''),
-      status: res.statusCode,
-      caller: (res as { [CALLER]?: string })[CALLER],
-      isAborted: res.writableEnded ? undefined : true,
-      ...toFailureProps((res as { [FAILURE]?: AppError })[FAILURE], res.statusCode),
-    }),
+    // Not customProps: those are taken when the request comes, and once more when it ends.
+    customSuccessObject: (req, res, timing: object) => ({ ...timing, ...toRequestProps(req, res) }),
+    customErrorObject: (req, res, _error, timing: object) => ({ ...timing, ...toRequestProps(req, res) }),
   });
+}
+
+function toRequestProps(req: IncomingMessage, res: ServerResponse): object {
+  return {
+    ip: (req as { ip?: string }).ip,
+    method: req.method,
+    path: toLoggedPath((req as { originalUrl?: string }).originalUrl ?? ''),
+    status: res.statusCode,
+    caller: (res as { [CALLER]?: string })[CALLER],
+    isAborted: res.writableFinished ? undefined : true,
+    ...toFailureProps((res as { [FAILURE]?: AppError })[FAILURE], res.statusCode),
+  };
 }
 
 function toLoggedPath(url: string): string {

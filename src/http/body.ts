@@ -9,6 +9,10 @@ import { JsonError, type JsonObject, parseJsonObject } from '../core/json.ts';
 const MAX_FORM_DEPTH = 5;
 /** Fields of a form. */
 const MAX_FORM_FIELDS = 200;
+/** What is read and thrown away of a body that was refused, at most. */
+const MAX_DISCARDED_BYTES = 1_048_576;
+/** For how long, in milliseconds. */
+const MAX_DISCARD_MS = 500;
 
 type Parser = (text: string) => JsonObject;
 
@@ -29,6 +33,31 @@ export function readBody(maxBytes: number): RequestHandler {
     req.body = await parseBody(req, maxBytes);
     next();
   };
+}
+
+/**
+ * Reads what is left of a refused body and forgets it: a socket that is closed on unread bytes takes the answer with it,
+ * and the sender sees a broken connection. A long or slow rest is given up.
+ */
+export function discardBody(req: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    if (req.complete || req.destroyed) {
+      resolve();
+      return;
+    }
+    let size = 0;
+    const finish = (): void => {
+      clearTimeout(timer);
+      req.off('data', onData).off('end', finish).off('close', finish);
+      resolve();
+    };
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size > MAX_DISCARDED_BYTES) finish();
+    };
+    const timer = setTimeout(finish, MAX_DISCARD_MS);
+    req.on('data', onData).once('end', finish).once('close', finish).resume();
+  });
 }
 
 async function parseBody(req: IncomingMessage, maxBytes: number): Promise<JsonObject> {
@@ -83,7 +112,7 @@ function parseJson(text: string): JsonObject {
   try {
     return parseJsonObject(text);
   } catch (error) {
-    throw error instanceof JsonError ? malformed(error.message) : error;
+    throw error instanceof JsonError ? malformed(`it ${error.message}`) : error;
   }
 }
 

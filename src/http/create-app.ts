@@ -2,6 +2,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 
 import { AppError, toAppError } from '../core/errors.ts';
 import { type Logger, logRequests, noteFailure } from './access-log.ts';
+import { discardBody } from './body.ts';
 import { createHealthRouter, type HealthDeps } from './health.ts';
 import { type ErrorRenderer, sendError, toSeedsError } from './respond.ts';
 import { setSecurityHeaders } from './security-headers.ts';
@@ -25,6 +26,7 @@ export function createApp(deps: AppDeps, mount: (app: Express) => void): Express
   app.use(logRequests(deps.logger, deps.name));
   app.use(deps.metrics.observeRequests(deps.name));
   app.use(setSecurityHeaders());
+  app.use(refuseMissingHost);
   app.use(createHealthRouter(deps));
   mount(app);
   app.use(refuseUnknownPath);
@@ -41,7 +43,7 @@ export function allowOnly(allow: string): RequestHandler {
 
 /** The last handler of a router whose failures have a shape of their own. */
 export function handleErrors(render: ErrorRenderer): ErrorRequestHandler {
-  return function errorHandler(error: unknown, req, res, _next) {
+  return async function errorHandler(error: unknown, req, res, _next) {
     const failure = isUnreadablePath(error)
       ? new AppError('invalid_request', { values: { detail: 'the path cannot be read' } })
       : toAppError(error);
@@ -50,12 +52,21 @@ export function handleErrors(render: ErrorRenderer): ErrorRequestHandler {
       req.socket.destroy();
       return;
     }
+    await discardBody(req);
     sendError(req, res, failure, render);
   };
 }
 
 const refuseUnknownPath: RequestHandler = () => {
   throw new AppError('not_found');
+};
+
+/** RFC 9112 §3.2. Node's own refusal has no body. */
+const refuseMissingHost: RequestHandler = (req, _res, next) => {
+  if (req.headers.host === undefined && req.httpVersion === '1.1') {
+    throw new AppError('invalid_request', { values: { detail: 'the Host header field is missing' } });
+  }
+  next();
 };
 
 /** Express' router refuses a wrong percent-encoding in a path parameter with a URIError of status 400. */

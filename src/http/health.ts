@@ -22,7 +22,7 @@ export function createHealthRouter({ checks, metrics, metricsToken }: HealthDeps
   router.get('/healthz', (_req, res) => sendJson(res, 200, { status: 'ok' }));
   router.get('/readyz', async (_req, res) => {
     const results = await Promise.all(
-      Object.entries(checks).map(async ([name, check]) => [name, (await check()) ?? 'ok'] as const),
+      Object.entries(checks).map(async ([name, check]) => [name, await runCheck(check)] as const),
     );
     const isReady = results.every(([, result]) => result === 'ok');
     sendJson(res, isReady ? 200 : 503, { status: isReady ? 'ok' : 'unavailable', checks: Object.fromEntries(results) });
@@ -36,4 +36,12 @@ export function createHealthRouter({ checks, metrics, metricsToken }: HealthDeps
     res.end(await metrics.registry.metrics());
   });
   return router;
+}
+
+async function runCheck(check: ReadinessCheck): Promise<string> {
+  try {
+    return (await check()) ?? 'ok';
+  } catch {
+    return 'the check failed';
+  }
 }

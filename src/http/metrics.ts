@@ -44,7 +44,7 @@ export function createMetrics(): Metrics {
         const startedAt = performance.now();
         res.once('close', () => {
           const route = String((req.route as { path?: unknown } | undefined)?.path ?? 'unmatched');
-          requests.inc({ server, method: KNOWN_METHODS.has(req.method) ? req.method : 'other', route, status: res.statusCode });
+          requests.inc({ server, method: KNOWN_METHODS.has(req.method) ? req.method : 'other', route, status: res.writableEnded ? res.statusCode : 'aborted' });
           durations.observe({ server, route }, (performance.now() - startedAt) / 1000);
         });
         next();

@@ -1,6 +1,7 @@
 import type { RequestHandler } from 'express';
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
 
+import { systemClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 
 const WINDOW_MS = 60_000;
@@ -24,11 +25,10 @@ export function limitRate({ perMinute, refusal }: RateLimitOptions): RequestHand
     keyGenerator: ({ ip }) => ipKeyGenerator(ip ?? ''),
     handler: (req, _res, next) => {
       const resetAt = (req as { rateLimit?: { resetTime?: Date } }).rateLimit?.resetTime;
-      const seconds = resetAt ? Math.max(1, Math.ceil((resetAt.getTime() - systemMs()) / 1000)) : 1;
+      const left = resetAt ? resetAt.getTime() / 1000 - systemClock.nowSeconds() : 1;
+      // Whatever someone does to the clock meanwhile.
+      const seconds = Math.min(WINDOW_MS / 1000, Math.max(1, Math.ceil(left)));
       next(new AppError(refusal, { values: { seconds } }));
     },
   });
 }
-
-/** The limiter keeps its own time, on the same clock as its `resetTime`. */
-const systemMs = (): number => performance.timeOrigin + performance.now();

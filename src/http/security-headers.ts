@@ -4,7 +4,7 @@ import type { RequestHandler } from 'express';
 import helmet, { type HelmetOptions } from 'helmet';
 
 /** What helmet is told: an API answers no page, so nothing may be loaded by or framed from it. */
-const HELMET_OPTIONS: HelmetOptions = {
+export const HELMET_OPTIONS: HelmetOptions = {
   contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
   referrerPolicy: { policy: 'no-referrer' },
   xFrameOptions: { action: 'deny' },

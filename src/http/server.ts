@@ -18,6 +18,24 @@ export const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 /** How long requests in flight may take to finish once the server stops, in milliseconds. */
 export const SHUTDOWN_GRACE_MS = 10_000;
 
+/** How often connections are held against those limits, in milliseconds; Node's own 30 s would stretch every one of them. */
+export const CHECK_CONNECTIONS_EVERY_MS = 2_000;
+
+/** The limits in time of a server, in milliseconds. */
+export interface ServerLimits {
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly checkEveryMs: number;
+  readonly shutdownGraceMs: number;
+}
+
+const LIMITS: ServerLimits = {
+  headersTimeoutMs: HEADERS_TIMEOUT_MS,
+  requestTimeoutMs: REQUEST_TIMEOUT_MS,
+  checkEveryMs: CHECK_CONNECTIONS_EVERY_MS,
+  shutdownGraceMs: SHUTDOWN_GRACE_MS,
+};
+
 /** Where a server listens. Port 0 takes a free one. */
 export interface ListenAt {
   readonly host: string;
@@ -35,24 +53,29 @@ export interface RunningServer {
 }
 
 /** Listens with an Express app, at the speed of node:http (see {@link createExpressClasses}). */
-export async function startServer(app: Express, at: ListenAt): Promise<RunningServer> {
+export async function startServer(app: Express, at: ListenAt, limits: ServerLimits = LIMITS): Promise<RunningServer> {
   const options = {
     ...createExpressClasses(app),
     maxHeaderSize: MAX_REQUEST_HEADER_BYTES,
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    connectionsCheckingInterval: limits.checkEveryMs,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    // The app refuses it with a body that says why.
+    requireHostHeader: false,
   };
   const server: Server = at.tls
     ? createHttpsServer({ ...options, ...at.tls, minVersion: 'TLSv1.2' }, app)
     : createHttpServer(options, app);
   server.on('clientError', refuseUnreadable);
+  // An expectation that nobody knows may be passed over (RFC 9110 §10.1.1).
+  server.on('checkExpectation', app);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen({ host: at.host, port: at.port }, resolve);
   });
   const { port } = server.address() as AddressInfo;
   const host = at.host.includes(':') ? `[${at.host}]` : at.host;
-  return { port, url: `${at.tls ? 'https' : 'http'}://${host}:${port}`, close: () => closeGracefully(server) };
+  return { port, url: `${at.tls ? 'https' : 'http'}://${host}:${port}`, close: () => closeGracefully(server, limits.shutdownGraceMs) };
 }
 
 /** Statuses for what Node's parser refuses before a request exists (RFC 9110, RFC 6585). */
@@ -62,7 +85,9 @@ const UNREADABLE: Readonly<Record<string, readonly [number, string]>> = {
 };
 
 function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+  // SECURITY: an answer that has begun must not be continued with another one.
+  const { _httpMessage: current } = socket as { _httpMessage?: { headersSent: boolean } | null };
+  if (!socket.writable || error.code === 'ECONNRESET' || current?.headersSent) {
     socket.destroy();
     return;
   }
@@ -74,12 +99,12 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   );
 }
 
-async function closeGracefully(server: Server): Promise<void> {
+async function closeGracefully(server: Server, graceMs: number): Promise<void> {
   // A connection that is kept alive would take the next request: tell its owner to go elsewhere.
   server.prependListener('request', (_req, res) => res.setHeader('Connection', 'close'));
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   const idle = setInterval(() => server.closeIdleConnections(), 50);
-  const cut = setTimeout(() => server.closeAllConnections(), SHUTDOWN_GRACE_MS);
+  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
   await closed;
   clearInterval(idle);
   clearTimeout(cut);

@@ -18,11 +18,6 @@ const SECRET_BYTES = 32;
 
 const toBearer = (tag: string, secret: Buffer): Bearer => parse(`cs1_${tag}_${secret.toString('base64url')}`, tag);
 
-/** A shard tag from a replay key: records and sessions of one `jti` stay together. */
-export function toTag(replayKey: string): string {
-  return createHash('sha256').update(replayKey).digest('hex').slice(0, 2 * TAG_BYTES);
-}
-
 /** A tag for an assertion without a `jti`. */
 export function createTag(): string {
   return randomBytes(TAG_BYTES).toString('hex');

@@ -14,6 +14,7 @@ import type { Store } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
 import { createAuthenticate, createFindSession } from './authenticate.ts';
 import { createExchange } from './exchange.ts';
+import { REPLAY_KEY_FORMATS, type ReplayKeyFormats } from './replay-key.ts';
 import { createClientRoutes } from './routes/client.ts';
 import { createOauthRoutes } from './routes/oauth.ts';
 import { createIsTrustedCaller } from './trusted-caller.ts';
@@ -32,6 +33,8 @@ export interface IdproxyDeps extends Omit<AppDeps, 'name' | 'checks'> {
   readonly clock: Clock;
   readonly isAdmin: AdminCheck;
   readonly introspectionKeys: KeyList;
+  /** Other replay key formats than this version's, for an upgrade. */
+  readonly replayKeyFormats?: ReplayKeyFormats;
 }
 
 /** An idproxy's app. `close` ends what it watches; the store stays open. */
@@ -53,6 +56,7 @@ export function createIdproxyApp(settings: IdproxySettings, deps: IdproxyDeps): 
     sessions,
     onOutcome: (outcome) => metrics.countAssertion(outcome),
     keys: { bearer: vault.deriveKey('bearer'), userId: vault.deriveKey('user-id') },
+    formats: deps.replayKeyFormats ?? REPLAY_KEY_FORMATS,
   });
   const findSession = createFindSession({ sessions, directory, clock });
   const authenticate = createAuthenticate(findSession);

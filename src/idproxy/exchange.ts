@@ -2,8 +2,8 @@ import type { App } from '../apps/schemas.ts';
 import { AppError } from '../core/errors.ts';
 import { toStableUuid } from '../core/ids.ts';
 import type { ExchangeAttempt, SessionStore } from '../stores/ports.ts';
-import { type Bearer, createBearer, createTag, deriveBearer, toTag } from './bearer.ts';
-import { FORMER_REPLAY_KEY_FORMATS, REPLAY_KEY_FORMAT, type ReplayKeyFormat, toReplayLifeMs } from './replay-key.ts';
+import { type Bearer, createBearer, createTag, deriveBearer } from './bearer.ts';
+import { type ReplayKeyFormats, toReplayLifeMs, toTag } from './replay-key.ts';
 import { parseSession, type Session, toSessionBody } from './session.ts';
 import type { VerifiedAssertion, VerifyAssertion } from './verify.ts';
 
@@ -22,8 +22,7 @@ export interface ExchangeDeps {
   /** Told the outcome of each exchange: `granted`, `reused`, or the code of the refusal. */
   readonly onOutcome: (outcome: string) => void;
   readonly keys: ExchangeKeys;
-  /** Formats of replay keys: the one in force, and former ones. */
-  readonly formats?: { readonly current: ReplayKeyFormat; readonly former: readonly ReplayKeyFormat[] };
+  readonly formats: ReplayKeyFormats;
 }
 
 /** Keys derived from the master key; the same on every instance. */
@@ -34,10 +33,8 @@ export interface ExchangeKeys {
   readonly userId: Uint8Array;
 }
 
-const FORMATS = { current: REPLAY_KEY_FORMAT, former: FORMER_REPLAY_KEY_FORMATS };
-
 /** Verification, then the claim of the `jti` together with the session, in one round trip of the store. */
-export function createExchange({ verify, sessions, onOutcome, keys, formats = FORMATS }: ExchangeDeps): Exchange {
+export function createExchange({ verify, sessions, onOutcome, keys, formats }: ExchangeDeps): Exchange {
   const plan = (verified: VerifiedAssertion): { bearer: Bearer; replay: ExchangeAttempt['replay'] } => {
     const { app, claims, signingInput, verifiedAt } = verified;
     if (claims.jti === undefined) return { bearer: createBearer(createTag()), replay: undefined };
@@ -45,7 +42,8 @@ export function createExchange({ verify, sessions, onOutcome, keys, formats = FO
     const formerKeys = formats.former.map((format) => format(app.clientId, claims.jti as string));
     const expiresInMs = toReplayLifeMs(claims.expiresAt, app.clockToleranceSeconds, verifiedAt);
     const reuseWindowMs = app.reuseWindowSeconds * 1000;
-    const bearer = reuseWindowMs > 0 ? deriveBearer(keys.bearer, toTag(key), key, signingInput) : createBearer(toTag(key));
+    const tag = toTag(app.clientId, claims.jti);
+    const bearer = reuseWindowMs > 0 ? deriveBearer(keys.bearer, tag, key, signingInput) : createBearer(tag);
     return { bearer, replay: { key, formerKeys, expiresInMs, reuseWindowMs } };
   };
 

@@ -3,14 +3,31 @@ import { createHash } from 'node:crypto';
 /** How the key of a replay record is made from client id and jti. */
 export type ReplayKeyFormat = (clientId: string, jti: string) => string;
 
-/**
- * The format in force: SHA-256 of the pair, each part led by its length in bytes, so that ("tenant1", "0abc") and
- * ("tenant10", "abc") never meet.
- */
-export const REPLAY_KEY_FORMAT: ReplayKeyFormat = (clientId, jti) => `jti:v1:${hashPair(clientId, jti)}`;
+/** The format in force, and those of earlier versions whose records may still be alive. */
+export interface ReplayKeyFormats {
+  readonly current: ReplayKeyFormat;
+  /** Each stays for one maximum life of an assertion after the upgrade. */
+  readonly former: readonly ReplayKeyFormat[];
+}
 
-/** Formats of earlier versions whose records may still be alive; each stays here for one maximum life of an assertion. */
-export const FORMER_REPLAY_KEY_FORMATS: readonly ReplayKeyFormat[] = [];
+/**
+ * SHA-256 of the pair, each part led by its length in bytes, so that ("tenant1", "0abc") and ("tenant10", "abc") never
+ * meet. Never the token's text: one token has many spellings.
+ */
+export const REPLAY_KEY_FORMATS: ReplayKeyFormats = {
+  current: (clientId, jti) => `jti:v1:${hashPair(clientId, jti).toString('base64url')}`,
+  former: [],
+};
+
+/**
+ * The shard of a `jti`, four hexadecimal characters: its record, in every format, and its session stay together.
+ * SECURITY: never changes, whatever becomes of the formats, or a record of a former one is not found.
+ */
+export function toTag(clientId: string, jti: string): string {
+  return hashPair(clientId, jti).toString('hex', 0, TAG_BYTES);
+}
+
+const TAG_BYTES = 2;
 
 /** How much longer than the assertion a replay record lives, in milliseconds. */
 const MARGIN_MS = 5_000;
@@ -24,8 +41,8 @@ export function toReplayLifeMs(expiresAt: number, toleranceSeconds: number, now:
   return Math.max(MIN_LIFE_MS, Math.ceil((expiresAt + toleranceSeconds - now) * 1000) + MARGIN_MS);
 }
 
-function hashPair(clientId: string, jti: string): string {
+function hashPair(clientId: string, jti: string): Buffer {
   const hash = createHash('sha256');
   for (const part of [clientId, jti]) hash.update(`${Buffer.byteLength(part)}:`).update(part);
-  return hash.digest('base64url');
+  return hash.digest();
 }

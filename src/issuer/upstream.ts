@@ -60,7 +60,7 @@ export function parseAnswer(bytes: Buffer, who: string): JsonObject {
   try {
     return parseJsonObject(text);
   } catch (error) {
-    throw error instanceof JsonError ? upstreamError(`the answer of ${who} is ${error.message}`) : error;
+    throw error instanceof JsonError ? upstreamError(`the answer of ${who} ${error.message}`) : error;
   }
 }
 

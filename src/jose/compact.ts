@@ -72,7 +72,7 @@ function parseObject(segment: string, part: 'header' | 'payload'): JsonObject {
   try {
     return parseJsonObject(text);
   } catch (error) {
-    if (error instanceof JsonError) throw new TokenError(`the ${part} is ${error.message}`);
+    if (error instanceof JsonError) throw new TokenError(`the ${part} ${error.message}`);
     throw error;
   }
 }

@@ -59,7 +59,8 @@ export function createEmbeddedStore({ path, clock }: EmbeddedStoreDeps): Store {
     description: 'embedded (SQLite, one machine; survives a restart, kill -9 and a power cut)',
     health: async () => {
       try {
-        db.prepare('SELECT 1').get();
+        // A transaction that may write, and touches the file.
+        await commits.run(() => void db.prepare('SELECT count(*) FROM changes').get());
         return { isReady: true };
       } catch {
         return { isReady: false, problem: 'embedded store: the database file does not answer' };

@@ -133,7 +133,7 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe }: Red
 const isLate = (reply: unknown): boolean => Array.isArray(reply) && reply[0] === 'late';
 
 function parseOutcome(reply: unknown): ExchangeOutcome {
-  const [kind, body]: unknown[] = Array.isArray(reply) ? reply : [];
+  const [kind, body] = Array.isArray(reply) ? (reply as unknown[]) : [];
   if (kind === 'granted' || kind === 'replayed') return { kind };
   if (kind === 'reused' && typeof body === 'string') return { kind, body };
   throw unavailable(isLate(reply) ? 'redis ran the exchange after its deadline' : 'redis gave an unknown answer');

@@ -123,7 +123,10 @@ describe('an embedded store in rough hands', () => {
       const details = await Promise.all(attempts.map((attempt) => expectUnavailable(store.sessions.exchange(attempt))));
       assert.ok(performance.now() - startedAtMs < 1_000, `${performance.now() - startedAtMs} ms`);
       assert.deepEqual(details, Array(2).fill('embedded store: the database file does not answer'));
+      const problem = 'embedded store: the database file does not answer';
+      assert.deepEqual(await store.health(), { isReady: false, problem });
       other.exec('ROLLBACK');
+      assert.deepEqual(await store.health(), { isReady: true });
       for (const attempt of attempts) {
         assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
       }

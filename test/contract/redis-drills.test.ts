@@ -33,6 +33,9 @@ describe('a Redis that fails', () => {
     redis = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
     proxy = await startSwallowingProxy(redis.port);
   });
+  /** How often the server has set a key; an exchange that is granted sets two. */
+  const countSets = async (): Promise<number> =>
+    Number(/^cmdstat_set:calls=(\d+)/m.exec(await direct.info('commandstats'))?.[1] ?? 0);
   beforeEach(async () => {
     direct = new Redis(redis.url);
     direct.on('error', () => undefined);
@@ -131,6 +134,27 @@ describe('a Redis that fails', () => {
       assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
       assert.deepEqual(await behind.sessions.exchange(withOtherSession(attempt)), { kind: 'replayed' });
     } finally {
+      await behind.close();
+    }
+  });
+
+  test('an attempt that the network delivers after it was undone is undone again', async () => {
+    const behind = await openStoreOn(`redis://127.0.0.1:${proxy.port}`);
+    try {
+      const attempt = createAttempt();
+      proxy.holdRequests();
+      const refused = expectUnavailable(behind.sessions.exchange(attempt));
+      await until(() => proxy.heldBytes() > 0, 'the attempt is under way');
+      proxy.cutClients();
+      await refused;
+      await untilReady(behind);
+      const before = await countSets();
+      proxy.releaseRequests();
+      await until(async () => (await countSets()) > before, 'the attempt is executed after all');
+      await until(async () => (await direct.exists(recordOf(attempt), sessionOf(attempt))) === 0, 'it is undone again');
+      await expectOneGrant(behind, attempt);
+    } finally {
+      proxy.heal();
       await behind.close();
     }
   });

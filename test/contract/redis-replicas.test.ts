@@ -50,6 +50,10 @@ describe('a Redis with replicas', () => {
       await untilReplicated(direct, 1);
       assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
       assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'replayed' });
+
+      const last = Array.from({ length: 50 }, () => store.sessions.exchange(createAttempt()));
+      await store.close();
+      for (const outcome of await Promise.all(last)) assert.deepEqual(outcome, { kind: 'granted' });
     } finally {
       await store.close();
       await replica?.stop();

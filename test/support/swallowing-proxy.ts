@@ -10,6 +10,14 @@ export interface SwallowingProxy {
   swallowAfter(bytes: number): void;
   /** Bytes of answers that were lost since the last `swallowAfter`. */
   swallowedBytes(): number;
+  /** Holds back what clients send from now on. */
+  holdRequests(): void;
+  /** Bytes of requests that are held back. */
+  heldBytes(): number;
+  /** Cuts the clients off and lets new ones through; what was held back is still on its way. */
+  cutClients(): void;
+  /** Lets the server have what was held back, as a slow network would. */
+  releaseRequests(): void;
   /** Cuts every connection: an answer with a hole is no answer. New connections lose nothing. */
   heal(): void;
   /** Cuts every connection; new ones go to another server. */
@@ -23,13 +31,17 @@ export async function startSwallowingProxy(targetPort: number): Promise<Swallowi
   let target = targetPort;
   let passBytes = Infinity;
   let lostBytes = 0;
+  let isHolding = false;
+  const clients = new Set<Socket>();
+  const held: { readonly upstream: Socket; readonly chunk: Buffer }[] = [];
 
   const track = (socket: Socket, other: Socket): void => {
     sockets.add(socket);
     socket.on('error', () => other.destroy());
     socket.once('close', () => {
       sockets.delete(socket);
-      other.destroy();
+      clients.delete(socket);
+      if (!held.some(({ upstream }) => upstream === other)) other.destroy();
     });
   };
   const cut = (): void => {
@@ -41,12 +53,16 @@ export async function startSwallowingProxy(targetPort: number): Promise<Swallowi
     const upstream = connect({ host: HOST, port: target });
     track(client, upstream);
     track(upstream, client);
-    client.pipe(upstream);
+    clients.add(client);
+    client.on('data', (chunk: Buffer) => {
+      if (isHolding) held.push({ upstream, chunk });
+      else upstream.write(chunk);
+    });
     upstream.on('data', (chunk: Buffer) => {
       const passed = chunk.subarray(0, passBytes);
       passBytes -= passed.length;
       lostBytes += chunk.length - passed.length;
-      if (passed.length > 0) client.write(passed);
+      if (passed.length > 0 && !client.destroyed) client.write(passed);
     });
   });
   server.listen(0, HOST);
@@ -59,6 +75,15 @@ export async function startSwallowingProxy(targetPort: number): Promise<Swallowi
       lostBytes = 0;
     },
     swallowedBytes: () => lostBytes,
+    holdRequests: () => {
+      isHolding = true;
+    },
+    heldBytes: () => held.reduce((sum, { chunk }) => sum + chunk.length, 0),
+    cutClients: () => {
+      isHolding = false;
+      clients.forEach((client) => client.destroy());
+    },
+    releaseRequests: () => held.splice(0).forEach(({ upstream, chunk }) => upstream.end(chunk)),
     heal: cut,
     turnTo: (port) => {
       target = port;

@@ -71,7 +71,7 @@ function parseClaimsFile(text: string): JsonObject {
   try {
     claims = parseJsonObject(text);
   } catch (error) {
-    throw error instanceof JsonError ? new SettingsError(`the private claims file is ${error.message}`) : error;
+    throw error instanceof JsonError ? new SettingsError(`the private claims file ${error.message}`) : error;
   }
   if (!Object.values(claims).every(isJsonObject)) {
     throw new SettingsError('the private claims file has an identity whose claims are not an object');

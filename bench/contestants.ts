@@ -1,0 +1,108 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { waitUntilReady } from '../test/support/child.ts';
+import { type BenchApp, createAssertionBodies } from './assertions.ts';
+import { type BenchServer, type ServerPlan, startPinned } from './server.ts';
+
+/** One line of the table. */
+export interface Contestant {
+  readonly name: string;
+  readonly url: string;
+  readonly server: BenchServer;
+  /** Bodies for that many requests; the same one may serve them all. */
+  createBodies(count: number): readonly string[];
+}
+
+/** What the contestants share. */
+export interface Surroundings {
+  /** For data, keys and logs. */
+  readonly folder: string;
+  readonly redisUrl: string;
+}
+
+const READY_TIMEOUT_MS = 10_000;
+const MAIN = resolve('dist', 'main.js');
+const NO_LIMIT = { COUNTERSIGN_RATE_LIMIT_PER_MINUTE: '1000000000' };
+const toScript = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+/** As long as the assertions that the others get. */
+const ECHO_BODY = createAssertionBodies({ clientId: `cs-${'0'.repeat(36)}`, clientSecret: 'echo' }, 1);
+const MINT_BODY = [JSON.stringify({ identity: 'alice@example.com' })];
+
+async function startEcho(name: string, script: string, { folder }: Surroundings): Promise<Contestant> {
+  const server = await startPinned({ script: toScript(script), toArgs: (port) => [String(port)] }, folder);
+  return { name, url: `${server.url}/`, server, createBodies: () => ECHO_BODY };
+}
+
+async function startIssuer(algorithm: 'HS256' | 'RS256', { folder }: Surroundings): Promise<Contestant> {
+  const keyFile = join(folder, 'issuer.pem');
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  const key =
+    algorithm === 'HS256'
+      ? { COUNTERSIGN_CLIENT_SECRET: randomBytes(32).toString('base64') }
+      : { COUNTERSIGN_PRIVATE_KEY_FILE: keyFile };
+  const plan: ServerPlan = {
+    script: MAIN,
+    toArgs: () => ['issuer'],
+    toEnvironment: (port) => ({
+      ...NO_LIMIT,
+      ...key,
+      COUNTERSIGN_ISSUER_PORT: String(port),
+      COUNTERSIGN_ALGORITHM: algorithm,
+      COUNTERSIGN_CLIENT_ID: 'cs-bench',
+      COUNTERSIGN_CALLER_AUTH: 'open',
+    }),
+  };
+  const server = await startPinned(plan, folder);
+  return { name: `issuer, ${algorithm}`, url: `${server.url}/api/users/sts`, server, createBodies: () => MINT_BODY };
+}
+
+async function registerApp(url: string, adminToken: string): Promise<BenchApp> {
+  const answer = await fetch(`${url}/admin/apps`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'Bench', algorithm: 'HS256', enforceJti: true }),
+  });
+  if (answer.status !== 201) throw new Error(`no app was registered: ${answer.status} ${await answer.text()}`);
+  return (await answer.json()) as BenchApp;
+}
+
+async function startIdproxy(store: 'embedded' | 'redis', { folder, redisUrl }: Surroundings): Promise<Contestant> {
+  const home = join(folder, store);
+  await mkdir(home);
+  const adminToken = randomBytes(32).toString('base64url');
+  const plan: ServerPlan = {
+    script: MAIN,
+    toArgs: () => ['idproxy'],
+    toEnvironment: (port) => ({
+      ...NO_LIMIT,
+      COUNTERSIGN_IDPROXY_PORT: String(port),
+      COUNTERSIGN_ADMIN_TOKEN: adminToken,
+      COUNTERSIGN_DATA_DIR: join(home, 'data'),
+      COUNTERSIGN_KEYS_DIR: join(home, 'keys'),
+      COUNTERSIGN_STORE: store,
+      ...(store === 'redis' && { COUNTERSIGN_REDIS_URL: redisUrl }),
+    }),
+  };
+  const server = await startPinned(plan, home);
+  await waitUntilReady(server.child, async () => (await fetch(`${server.url}/readyz`)).ok, READY_TIMEOUT_MS);
+  const app = await registerApp(server.url, adminToken);
+  const createBodies = (count: number): readonly string[] => createAssertionBodies(app, count);
+  return { name: `/authorize, HS256 with jti, ${STORE_NAMES[store]}`, url: `${server.url}/authorize`, server, createBodies };
+}
+
+const STORE_NAMES = { embedded: 'embedded store', redis: 'Redis' } as const;
+
+/** Everyone who takes part, in the order of the table; the first is what the others are measured against. */
+export const STARTERS: readonly ((surroundings: Surroundings) => Promise<Contestant>)[] = [
+  (surroundings) => startEcho('node:http, JSON echo', './echo-http.js', surroundings),
+  (surroundings) => startEcho('Express 5, JSON echo', './echo-express.js', surroundings),
+  (surroundings) => startIssuer('HS256', surroundings),
+  (surroundings) => startIssuer('RS256', surroundings),
+  (surroundings) => startIdproxy('embedded', surroundings),
+  (surroundings) => startIdproxy('redis', surroundings),
+];

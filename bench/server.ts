@@ -1,0 +1,55 @@
+import { connect } from 'node:net';
+import { join } from 'node:path';
+
+import { type Child, startChild, waitUntilReady } from '../test/support/child.ts';
+import { getFreePort } from '../test/support/processes.ts';
+import { CORES } from './load.ts';
+
+const HOST = '127.0.0.1';
+const READY_TIMEOUT_MS = 30_000;
+
+/** A server to start: a script of this build or of `dist/`, and what it is told about its port. */
+export interface ServerPlan {
+  readonly script: string;
+  readonly toArgs: (port: number) => readonly string[];
+  readonly toEnvironment?: (port: number) => Readonly<Record<string, string>>;
+}
+
+/** A server that runs on its core. */
+export interface BenchServer {
+  readonly url: string;
+  readonly child: Child;
+}
+
+function isListening(port: number): Promise<boolean> {
+  const socket = connect({ host: HOST, port });
+  return new Promise((done) => {
+    const settle = (isThere: boolean): void => {
+      socket.destroy();
+      done(isThere);
+    };
+    socket.once('connect', () => settle(true)).once('error', () => settle(false));
+  });
+}
+
+/** Starts a server on the server's core, its output in a file of `folder`, and waits until it answers. */
+export async function startPinned(plan: ServerPlan, folder: string): Promise<BenchServer> {
+  const port = await getFreePort();
+  const url = `http://${HOST}:${port}`;
+  const pinned = ['taskset', '-c', String(CORES.server), process.execPath, plan.script, ...plan.toArgs(port)];
+  const child = await startChild({
+    command: 'sh',
+    args: ['-c', 'log=$1; shift; exec "$@" > "$log"', 'sh', join(folder, `${port}.log`), ...pinned],
+    cwd: folder,
+    ...(plan.toEnvironment && { env: { COUNTERSIGN_HOST: HOST, ...plan.toEnvironment(port) } }),
+  });
+  await waitUntilReady(child, () => isListening(port), READY_TIMEOUT_MS);
+  return { url, child };
+}
+
+/** Moves a running process, all its threads, to one core. */
+export async function pinProcess(pid: number, core: number): Promise<void> {
+  const child = await startChild({ command: 'taskset', args: ['-a', '-c', '-p', String(core), String(pid)], cwd: '/' });
+  const { code } = await child.exited;
+  if (code !== 0) throw new Error(`process ${pid} cannot be moved to core ${core}: ${child.stderr()}`);
+}

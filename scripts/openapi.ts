@@ -1,0 +1,133 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { createDocument } from 'zod-openapi';
+
+import packageJson from '../package.json' with { type: 'json' };
+import { APP_PATHS } from '../src/apps/paths.ts';
+import { ERRORS } from '../src/core/errors.ts';
+import { IDPROXY_SERVER, ISSUER_SERVER } from '../src/http/openapi-responses.ts';
+import { HEALTH_PATHS } from '../src/http/paths.ts';
+import { IDPROXY_PATHS } from '../src/idproxy/paths.ts';
+import { ISSUER_PATHS } from '../src/issuer/paths.ts';
+
+/** Failures that belong to no operation, since they tell that there is none. */
+const OUTSIDE_OPERATIONS = ['not_found', 'method_not_allowed'] as const;
+
+const GLOSSARY: Readonly<Record<string, string>> = {
+  assertion: 'a signed JWT, or a JWE around one, that says who the user is; minted by the issuer, presented once',
+  claims: 'the members of an assertion',
+  issuer: "the customer's server, which mints assertions; also the claim `iss`, which holds the client id",
+  subject: 'the user: the claim `sub`',
+  audience: 'for whom an assertion is: the claim `aud`',
+  idproxy: "the platform's server, which verifies assertions and exchanges them for bearers",
+  app: 'an SDK app: what is registered of a client, its key and its rules',
+  'client id': 'the name of an app, `cs-<uuid>`',
+  bearer: 'an opaque token that stands for a session; whoever holds it is the user',
+  introspection: 'asking what a bearer stands for (RFC 7662)',
+  revocation: 'ending a bearer before its time (RFC 7009)',
+  replay: 'a second presentation of an assertion with a `jti`; it is refused',
+  JWKS: 'a set of public keys (RFC 7517)',
+};
+
+const VARIABLES: Readonly<Record<string, string>> = {
+  ISSUER: `where the issuer is: \`${ISSUER_SERVER.url}\``,
+  IDPROXY: `where the idproxy is: \`${IDPROXY_SERVER.url}\``,
+  JWT: 'a fresh assertion, from the first sample',
+  BEARER: 'a bearer, from `POST /authorize`',
+  ADMIN_TOKEN: 'the admin token: printed by the first start, or `COUNTERSIGN_ADMIN_TOKEN`',
+  CLIENT_ID: 'the client id of an app, from `POST /admin/apps`',
+};
+
+const toList = (rows: Readonly<Record<string, string>>, mark: string): string =>
+  Object.entries(rows).map(([name, meaning]) => `- ${mark}${name}${mark}: ${meaning}`).join('\n'); // prettier-ignore
+
+const DESCRIPTION = `An issuer signs who the user is; the idproxy checks the signature once and countersigns it with a bearer.
+
+## Failures
+
+Always JSON: \`{"errors":[{"msg","code"}]}\`, where \`code\` is the HTTP status; on \`/oauth/*\` \`{"error","error_description"}\`
+(RFC 6749 §5.2). Client-facing routes never answer 429: where there are too many requests they answer 503 with \`Retry-After\`.
+The examples of a response are all the failures that have its status. On any path besides:
+
+${OUTSIDE_OPERATIONS.map((code) => `- ${ERRORS[code].status} \`${code}\`: ${ERRORS[code].msg}`).join('\n')}
+
+Every answer has an \`x-request-id\`, which the log has too; JSON answers are not to be stored (\`Cache-Control: no-store\`).
+\`OPTIONS\` is answered on every path that a page may call, for the configured origins.
+
+## Samples
+
+The samples are for a shell with these variables. \`printf\` is part of the shell: what goes through a pipe is in no process list.
+
+${toList(VARIABLES, '`')}
+
+## Glossary
+
+${toList(GLOSSARY, '**')}
+`;
+
+/** The API description as it is committed. */
+export function createOpenapiYaml(): string {
+  const document = createDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'Countersign',
+      version: packageJson.version,
+      description: DESCRIPTION,
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [ISSUER_SERVER, IDPROXY_SERVER],
+    tags: [
+      { name: 'Issuer', description: "The customer's side: minting assertions." },
+      { name: 'Exchange', description: "The platform's side: assertions in, bearers out." },
+      { name: 'OAuth', description: 'The same in the shapes of RFC 6749, RFC 7523, RFC 7662 and RFC 7009.' },
+      { name: 'Bearer', description: 'What a bearer opens.' },
+      { name: 'Discovery', description: 'Keys and addresses.' },
+      { name: 'Registration', description: 'SDK apps, for the admin.' },
+      { name: 'Operations', description: 'For whoever runs the servers.' },
+    ],
+    paths: { ...ISSUER_PATHS, ...IDPROXY_PATHS, ...APP_PATHS, ...HEALTH_PATHS },
+    components: {
+      securitySchemes: {
+        adminToken: { type: 'http', scheme: 'bearer', description: '`COUNTERSIGN_ADMIN_TOKEN`, or what the first start printed.' },
+        bearer: { type: 'http', scheme: 'bearer', description: 'What an exchange granted.' },
+        callerKey: { type: 'http', scheme: 'bearer', description: 'A key of `COUNTERSIGN_INTROSPECTION_KEYS_FILE`.' },
+        callerBasic: { type: 'http', scheme: 'basic', description: 'The same key, or the admin token, as the password; any user name.' },
+        apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key', description: 'A key of `COUNTERSIGN_API_KEYS_FILE`.' },
+        callerBearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: "A key of `COUNTERSIGN_API_KEYS_FILE`, or a token of the customer's identity provider.",
+        },
+        metricsToken: { type: 'http', scheme: 'bearer', description: '`COUNTERSIGN_METRICS_TOKEN`.' },
+      },
+    },
+    'x-failures-outside-operations': [...OUTSIDE_OPERATIONS],
+  });
+  const note = '# Generated from the code by "npm run openapi". Change src/*/schemas.ts and src/*/paths.ts instead.\n';
+  return note + stringify(document, { aliasDuplicateObjects: false, blockQuote: 'literal', lineWidth: 0 });
+}
+
+/** Whether a committed description is the one that the code makes; says what to do where it is not. */
+export function findStaleLine(committed: string, generated: string): string | undefined {
+  if (committed === generated) return undefined;
+  const [theirs, ours] = [committed.split('\n'), generated.split('\n')];
+  const index = ours.findIndex((line, at) => line !== theirs[at]);
+  const at = index === -1 ? ours.length : index;
+  return `line ${at + 1} is\n  ${theirs[at] ?? '(missing)'}\nand should be\n  ${ours[at] ?? '(missing)'}`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const path = resolve('openapi.yaml');
+  const generated = createOpenapiYaml();
+  if (process.argv.includes('--check')) {
+    const stale = findStaleLine(await readFile(path, 'utf8').catch(() => ''), generated);
+    if (stale !== undefined) {
+      console.error(`openapi.yaml is not what the code says; run "npm run openapi" and commit it.\n${stale}`);
+      process.exitCode = 1;
+    }
+  } else {
+    await writeFile(path, generated);
+  }
+}

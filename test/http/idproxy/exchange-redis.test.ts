@@ -1,0 +1,4 @@
+import { BACKENDS } from '../../support/idproxy-under-test.ts';
+import { describeExchange } from './exchange-contract.ts';
+
+describeExchange('redis', BACKENDS.redis);

@@ -1,0 +1,16 @@
+import type { Clock } from '../../src/core/clock.ts';
+
+/** A clock that stands still until it is set. */
+export interface FakeClock extends Clock {
+  set(atSeconds: number): void;
+}
+
+export function createFakeClock(atSeconds: number): FakeClock {
+  let now = atSeconds;
+  return {
+    nowSeconds: () => now,
+    set: (next) => {
+      now = next;
+    },
+  };
+}
