@@ -10,6 +10,9 @@ export const CORES = { server: 0, load: 1 } as const;
 /** Connections that are open at once. */
 export const CONNECTION_COUNT = 64;
 
+/** Until an answer counts as missing: long enough for a disk that others use, too. */
+const ANSWER_TIMEOUT = '10s';
+
 /** What is posted where: the lines of a file, each a JSON body. */
 export interface Shots {
   readonly url: string;
@@ -37,7 +40,7 @@ const GENERATORS: Readonly<Record<'wrk' | 'autocannon', LoadGenerator>> = {
   wrk: {
     name: 'wrk, one thread',
     toCommand: ({ url, bodiesFile, durationSeconds }) => {
-      const amounts = ['--threads', '1', '--connections', String(CONNECTION_COUNT), '--duration', `${durationSeconds}s`];
+      const amounts = ['--threads', '1', '--connections', String(CONNECTION_COUNT), '--duration', `${durationSeconds}s`, '--timeout', ANSWER_TIMEOUT];
       return ['wrk', ...amounts, '--script', resolve('bench/wrk.lua'), url, '--', bodiesFile];
     },
   },
@@ -76,7 +79,7 @@ export async function fire(generator: LoadGenerator, shots: Shots): Promise<Load
   if (code !== 0 || line === undefined) throw new Error(`${generator.name} failed\n${describeChild(child)}`);
   const result = JSON.parse(line) as LoadResult;
   if (result.refusedCount + result.failedCount > 0 || result.requestCount === 0) {
-    throw new Error(`${shots.url}: not every answer is 2xx: ${line}`);
+    throw new Error(`${shots.url}: not every answer is 2xx\n${child.stdout()}`);
   }
   return result;
 }

@@ -1,7 +1,15 @@
-/** What was measured of one contestant: requests a second, one figure a round. */
+/** One round of one contestant. */
+export interface Figures {
+  /** Requests a second. */
+  readonly rate: number;
+  /** Processor time of the server for one request. */
+  readonly cpuMicroseconds: number;
+}
+
+/** What was measured of one contestant. */
 export interface Measured {
   readonly name: string;
-  readonly rates: readonly number[];
+  readonly rounds: readonly Figures[];
 }
 
 /** What the figures hold for. */
@@ -24,15 +32,26 @@ export function toMedian(values: readonly number[]): number {
 
 const toCount = (rate: number): string => Math.round(rate).toLocaleString('en-US');
 
-/** The table as Markdown: medians, what lay between the slowest and the fastest round, and the ratio to the first line. */
+const HEAD = [
+  '| | requests/s, median | slowest – fastest round | ratio to node:http | server CPU, µs/request | its ratio |',
+  '|---|--:|--:|--:|--:|--:|',
+];
+
+const toRates = ({ rounds }: Measured): number[] => rounds.map(({ rate }) => rate);
+const toCpu = ({ rounds }: Measured): number => toMedian(rounds.map(({ cpuMicroseconds }) => cpuMicroseconds));
+
+/** The table as Markdown: medians, what lay between the slowest and the fastest round, and ratios to the first line. */
 export function toTable(measured: readonly Measured[]): string {
-  const base = toMedian(measured[0]?.rates ?? []);
-  const rows = measured.map(({ name, rates }) => {
-    const median = toMedian(rates);
+  const [base] = measured;
+  if (base === undefined) throw new TypeError('nothing was measured');
+  const rows = measured.map((one) => {
+    const rates = toRates(one);
     const spread = `${toCount(Math.min(...rates))} – ${toCount(Math.max(...rates))}`;
-    return `| ${name} | ${toCount(median)} | ${spread} | ${(median / base).toFixed(2)} |`;
+    const ratio = (toMedian(rates) / toMedian(toRates(base))).toFixed(2);
+    const cpuRatio = (toCpu(base) / toCpu(one)).toFixed(2);
+    return `| ${one.name} | ${toCount(toMedian(rates))} | ${spread} | ${ratio} | ${toCpu(one).toFixed(0)} | ${cpuRatio} |`;
   });
-  return ['| | requests/s, median | slowest – fastest round | ratio to node:http |', '|---|--:|--:|--:|', ...rows].join('\n');
+  return [...HEAD, ...rows].join('\n');
 }
 
 /** The page with the figures between its markers. @throws when a marker is missing */

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
@@ -45,6 +46,16 @@ export async function startPinned(plan: ServerPlan, folder: string): Promise<Ben
   });
   await waitUntilReady(child, () => isListening(port), READY_TIMEOUT_MS);
   return { url, child };
+}
+
+/** The kernel's unit of processor time on Linux, in seconds. */
+const TICK_SECONDS = 0.01;
+
+/** The processor time that a process has used, all its threads together, in seconds (proc(5), fields 14 and 15). */
+export async function readCpuSeconds(pid: number): Promise<number> {
+  const line = await readFile(`/proc/${pid}/stat`, 'latin1');
+  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * TICK_SECONDS;
 }
 
 /** Moves a running process, all its threads, to one core. */

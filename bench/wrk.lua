@@ -19,6 +19,9 @@ end
 function done(summary)
   local errors = summary.errors
   local failed = errors.connect + errors.read + errors.write + errors.timeout
+  if failed > 0 then
+    io.write(string.format("connect %d, read %d, write %d, timeout %d\n", errors.connect, errors.read, errors.write, errors.timeout))
+  end
   local line = '{"requestCount":%d,"durationSeconds":%.6f,"refusedCount":%d,"failedCount":%d}\n'
   io.write(string.format(line, summary.requests, summary.duration / 1e6, errors.status, failed))
 end

@@ -8,8 +8,8 @@ import {
   SEEDS,
   toBodyFailures,
   toCurlSample,
+  toJsonBody,
   toJsonResponse,
-  toRequestBody,
 } from '../http/openapi-responses.ts';
 import { appCreated, appList, appPatch, appRequest, appView } from './schemas.ts';
 
@@ -47,7 +47,7 @@ export const APP_PATHS: ZodOpenApiPathsObject = {
       description:
         'HS256 and HS512: a secret is made here and shown in this answer, once. RS256 and RS512: `publicKey` is needed. ' +
         'Members that are left out have defaults under which the published clients work.',
-      requestBody: toRequestBody(appRequest),
+      requestBody: toJsonBody(appRequest),
       responses: {
         201: {
           ...toJsonResponse('The app, its secret, and the public key that its JWEs are encrypted for.', appCreated),
@@ -83,7 +83,7 @@ export const APP_PATHS: ZodOpenApiPathsObject = {
       summary: 'Change an app',
       description: 'Any member but the algorithm. Every idproxy on the same store takes it over at once.',
       requestParams,
-      requestBody: toRequestBody(appPatch),
+      requestBody: toJsonBody(appPatch),
       responses: {
         200: toJsonResponse('The app as it is now.', appView),
         400: SEEDS.badRequest,

@@ -39,7 +39,8 @@ export const redisUrl = () =>
     .transform((text) => new Secret(text));
 
 /** An absolute http or https URL without credentials or fragment, to the letter: a slash at its end counts. */
-export const httpUrl = () => z.string().refine(isHttpUrl, 'must be an http or https URL without credentials or fragment');
+export const httpUrl = () =>
+  z.string().refine(isHttpUrl, 'must be an http or https URL without credentials or fragment');
 
 /** The same without a slash at its end, for putting paths behind. */
 export const baseUrl = () => httpUrl().transform((text) => text.replace(/\/$/, ''));
@@ -53,7 +54,7 @@ function isHttpUrl(text: string): boolean {
 /** Web origins, separated by commas: scheme, host and port, nothing behind. There is no wildcard. */
 export const origins = () =>
   list().refine(
-    (parts) => parts.every((part) => URL.canParse(part) && new URL(part).origin === part),
+    (parts) => parts.every((part) => URL.canParse(part) && new URL(part).origin === part && !part.includes('*')),
     'must be origins like https://www.example.com, separated by commas',
   );
 
@@ -64,7 +65,10 @@ export const trustedProxies = () =>
     if (/^\d{1,2}$/.test(text)) return Number(text);
     const parts = text.split(',').map((part) => part.trim());
     if (parts.every(isProxyAddress)) return parts;
-    context.addIssue({ code: 'custom', message: 'must be false, a number of proxies, or addresses separated by commas' });
+    context.addIssue({
+      code: 'custom',
+      message: 'must be false, a number of proxies, or addresses separated by commas',
+    });
     return z.NEVER;
   });
 

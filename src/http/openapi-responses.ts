@@ -85,6 +85,11 @@ export function toRequestBody(schema: z.ZodType): NonNullable<ZodOpenApiOperatio
   };
 }
 
+/** A body that is read as JSON; a form can say too little of it. */
+export function toJsonBody(schema: z.ZodType): NonNullable<ZodOpenApiOperationObject['requestBody']> {
+  return { required: true, content: { 'application/json': { schema } } };
+}
+
 /** The sample of an operation, for a shell. Credentials go through pipes, so that no process list shows them. */
 export function toCurlSample(source: string) {
   return { 'x-codeSamples': [{ lang: 'curl', label: 'curl', source }] } as const;

@@ -33,7 +33,9 @@ export async function createIssuerApp(settings: IssuerSettings, deps: IssuerDeps
     cors: { ...cors, allowCredentials: cors.allowCredentials || callerAuth.mode === 'forward-auth' },
   });
   if (callerAuth.mode === 'open') {
-    deps.logger.warn('COUNTERSIGN_CALLER_AUTH=open: the issuer signs for ANY identity that ANYONE asks for. Never let others reach it.');
+    deps.logger.warn(
+      'COUNTERSIGN_CALLER_AUTH=open: the issuer signs for ANY identity that ANYONE asks for. Never let others reach it.',
+    );
   }
   return createApp({ ...deps, name: 'issuer' }, (app) => {
     app.use(routes);

@@ -24,7 +24,7 @@ const toMintOperation = (operationId: string, summary: string, sample: string): 
     'Checks that the caller may speak for the user, then signs (and by setting encrypts) an assertion. ' +
     'Who may call is `COUNTERSIGN_CALLER_AUTH`: `open` (nobody is asked: for a laptop), `api-key` (as a bearer or in `X-Api-Key`), ' +
     "`forward-auth` (the caller's cookie and Authorization go to a URL of yours, whose answer names the user) or " +
-    "`oidc` (a bearer of your identity provider). `clientId` and `clientSecret`, which published clients send, are ignored. " +
+    '`oidc` (a bearer of your identity provider). `clientId` and `clientSecret`, which published clients send, are ignored. ' +
     'A slash may follow the path.',
   security: [{}, { apiKey: [] }, { callerBearer: [] }],
   requestBody: toRequestBody(mintRequestSchema),

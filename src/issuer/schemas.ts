@@ -30,7 +30,8 @@ const looseFlag = () =>
 export const mintRequestSchema = z
   .object({
     identity: optionalText(MAX_NAME_LENGTH).meta({
-      description: 'Who the user is: `sub` of the token. Needed, except for anonymous users and where the login names the user.',
+      description:
+        'Who the user is: `sub` of the token. Needed, except for anonymous users and where the login names the user.',
       example: 'alice@example.com',
     }),
     isAnonymous: looseFlag().meta({
@@ -38,7 +39,8 @@ export const mintRequestSchema = z
       example: false,
     }),
     identityToMerge: optionalText(MAX_NAME_LENGTH).meta({
-      description: 'The anonymous identity that a known user had before signing in, whose conversation goes on under `identity`.',
+      description:
+        'The anonymous identity that a known user had before signing in, whose conversation goes on under `identity`.',
       example: 'dCHo1cSVGn_BBSxUJvyPlg',
     }),
     aud: optionalText(MAX_AUDIENCE_LENGTH).meta({

@@ -26,7 +26,10 @@ function selectAnonymous({ identity, identityToMerge }: MintRequest, caller: Cal
   if (identityToMerge !== undefined) throw invalid('identityToMerge', 'is for users who are not anonymous');
   // SECURITY: without a login nobody may pick a name, such as a mail address, that belongs to someone.
   if (identity !== undefined && caller.kind !== 'any' && !MACHINE_MADE.test(identity)) {
-    throw invalid('identity', 'an anonymous user has a random one of at least 22 characters (A-Z a-z 0-9 - _), or none here');
+    throw invalid(
+      'identity',
+      'an anonymous user has a random one of at least 22 characters (A-Z a-z 0-9 - _), or none here',
+    );
   }
   return { identity: identity ?? createAnonymousIdentity(), isAnonymous: true };
 }

@@ -15,7 +15,7 @@ export interface RedisStoreDeps {
 }
 
 /**
- * The store of several instances: one Redis server, 6.2 or newer. Connects in the background; until it is connected, every call
+ * The store of several instances: one Redis server. Connects in the background; until it is connected, every call
  * is refused with `store_unavailable`. Refuses exchanges on a server that may evict keys: a lost replay record is a replay let through.
  */
 export function createRedisStore({ url, waitReplicas, onProblem }: RedisStoreDeps): Store {

@@ -97,6 +97,20 @@ describe('a Redis with replicas', () => {
     }
   });
 
+  test('one asked for and none there: closing at once still takes back what was refused', async () => {
+    const store = await openStoreOn(redis.url, { waitReplicas: 1 });
+    const attempts = Array.from({ length: 20 }, () => createAttempt());
+    const refusals = attempts.map((attempt) => expectUnavailable(store.sessions.exchange(attempt)));
+    await store.close();
+    await Promise.all(refusals);
+    const lax = await openStoreOn(redis.url);
+    try {
+      for (const attempt of attempts) assert.deepEqual(await lax.sessions.exchange(attempt), { kind: 'granted' });
+    } finally {
+      await lax.close();
+    }
+  });
+
   test('fail-over to a replica that the grant waited for: the same store refuses every replay', async (t) => {
     const primary = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] });
     const replica = await startReplica(primary);

@@ -2,7 +2,14 @@ import type { IncomingMessage } from 'node:http';
 
 import { isIdentity } from '../schemas.ts';
 import type { IdentityPlace } from '../settings.ts';
-import { askUpstream, parseAnswer, parseUtf8, type UpstreamAnswer, type UpstreamDeps, upstreamError } from '../upstream.ts';
+import {
+  askUpstream,
+  parseAnswer,
+  parseUtf8,
+  type UpstreamAnswer,
+  type UpstreamDeps,
+  upstreamError,
+} from '../upstream.ts';
 import type { CallerCheck } from './caller.ts';
 
 /** The largest answer that is read, in bytes. */

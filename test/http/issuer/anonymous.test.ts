@@ -9,7 +9,14 @@ import { startUpstream } from './upstream-under-test.ts';
 
 const KEY = createToken(32);
 const MACHINE_MADE = ['9b0f6c1e-5c43-4f0a-8f38-0f5a1f2c3d4e', 'dCHo1cSVGn_BBSxUJvyPlg'];
-const SOMEONES = ['alice@example.com', 'alice', 'e12345', '+4915112345678', 'x'.repeat(21), `${'x'.repeat(30)}@example.com`];
+const SOMEONES = [
+  'alice@example.com',
+  'alice',
+  'e12345',
+  '+4915112345678',
+  'x'.repeat(21),
+  `${'x'.repeat(30)}@example.com`,
+];
 
 /** A login service to which the cookie `session=alice` is alice's. */
 async function createForwardAuth(t: TestContext): Promise<CallerAuth> {
@@ -37,7 +44,12 @@ describe('anonymous users', () => {
   it('get a random identity of 128 bits, another one each time', async (t) => {
     const issuer = await startIssuer(t);
     const seen = new Set<string>();
-    for (const body of [{ isAnonymous: true }, { isAnonymous: 1, identity: '' }, { isAnonymous: 'true', identity: null }, { isAnonymous: '1' }]) {
+    for (const body of [
+      { isAnonymous: true },
+      { isAnonymous: 1, identity: '' },
+      { isAnonymous: 'true', identity: null },
+      { isAnonymous: '1' },
+    ]) {
       const { sub = '', isAnonymous } = readClaims(issuer, await issuer.ask(body));
       assert.match(sub, /^[\w-]{22}$/);
       assert.equal(isAnonymous, true);
@@ -74,7 +86,11 @@ describe('anonymous users', () => {
     it(`may not take the name of someone: ${mode}`, async (t) => {
       const issuer = await startIssuer(t, { callerAuth: await createMode(t) });
       for (const identity of SOMEONES) {
-        assertRefused(await issuer.ask({ isAnonymous: true, identity }), 400, /^"identity": an anonymous user has a random one/);
+        assertRefused(
+          await issuer.ask({ isAnonymous: true, identity }),
+          400,
+          /^"identity": an anonymous user has a random one/,
+        );
       }
     });
 
@@ -86,7 +102,11 @@ describe('anonymous users', () => {
 
   it('are refused by an open issuer too where they are not allowed', async (t) => {
     const issuer = await startIssuer(t, { allowAnonymous: false });
-    assertRefused(await issuer.ask({ isAnonymous: true, identity: 'visitor' }), 403, /does not sign for anonymous users/);
+    assertRefused(
+      await issuer.ask({ isAnonymous: true, identity: 'visitor' }),
+      403,
+      /does not sign for anonymous users/,
+    );
     assert.equal(readClaims(issuer, await issuer.ask({ identity: 'alice' }))['isAnonymous'], false);
   });
 

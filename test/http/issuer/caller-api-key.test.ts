@@ -84,7 +84,8 @@ describe('callers with an API key', () => {
     it(`need a file that can be read: ${name}`, () => {
       assert.throws(
         () => createApiKeyCheck(text),
-        (error) => error instanceof SettingsError && expected.test(error.message) && !error.message.includes(MOBILE_KEY),
+        (error) =>
+          error instanceof SettingsError && expected.test(error.message) && !error.message.includes(MOBILE_KEY),
       );
     });
   }

@@ -12,7 +12,12 @@ interface Started {
   readonly upstream: UpstreamUnderTest;
 }
 
-async function start(t: TestContext, answer: Answering, identity: IdentityPlace = 'json:identity', timeoutMs = 5_000): Promise<Started> {
+async function start(
+  t: TestContext,
+  answer: Answering,
+  identity: IdentityPlace = 'json:identity',
+  timeoutMs = 5_000,
+): Promise<Started> {
   const upstream = await startUpstream(t, answer);
   const callerAuth = { mode: 'forward-auth', url: `${upstream.url}/me?x=1`, identity } as const;
   return { upstream, issuer: await startIssuer(t, { callerAuth, upstreamTimeoutMs: timeoutMs }) };
@@ -62,7 +67,14 @@ const REFUSALS: Readonly<Record<string, { answer: Answering; status: 401 | 503; 
 describe('callers known to a forward-auth URL', () => {
   it('are asked about with Cookie and Authorization and nothing else of theirs', async (t) => {
     const { issuer, upstream } = await start(t, answerJson({ identity: 'alice@example.com' }));
-    const headers = { ...COOKIE, authorization: 'Negotiate abc', 'x-forwarded-for': '10.0.0.1', 'x-secret': '1', origin: PAGE, referer: PAGE };
+    const headers = {
+      ...COOKIE,
+      authorization: 'Negotiate abc',
+      'x-forwarded-for': '10.0.0.1',
+      'x-secret': '1',
+      origin: PAGE,
+      referer: PAGE,
+    };
     const answer = await issuer.ask({ identity: 'alice@example.com' }, headers);
     assert.equal(readClaims(issuer, answer).sub, 'alice@example.com');
     const [seen] = upstream.seen;
@@ -71,8 +83,18 @@ describe('callers known to a forward-auth URL', () => {
     assert.equal(seen?.body, '');
     assert.equal(seen?.headers.cookie, COOKIE.cookie);
     assert.equal(seen?.headers.authorization, 'Negotiate abc');
-    const fetchesOwn = ['accept', 'accept-encoding', 'accept-language', 'connection', 'host', 'sec-fetch-mode', 'user-agent'];
-    const unexpected = Object.keys(seen?.headers ?? {}).filter((name) => ![...fetchesOwn, 'cookie', 'authorization'].includes(name));
+    const fetchesOwn = [
+      'accept',
+      'accept-encoding',
+      'accept-language',
+      'connection',
+      'host',
+      'sec-fetch-mode',
+      'user-agent',
+    ];
+    const unexpected = Object.keys(seen?.headers ?? {}).filter(
+      (name) => ![...fetchesOwn, 'cookie', 'authorization'].includes(name),
+    );
     assert.deepEqual(unexpected, []);
     assert.equal(seen?.headers['host'], new URL(upstream.url).host);
   });
@@ -93,7 +115,11 @@ describe('callers known to a forward-auth URL', () => {
   it('may not be anybody else', async (t) => {
     const { issuer } = await start(t, answerJson({ identity: 'alice' }));
     for (const identity of ['bob', 'Alice', 'alice ', 'alice,bob']) {
-      assertRefused(await issuer.ask({ identity }, COOKIE), 403, /^you may not ask for another identity than your own$/);
+      assertRefused(
+        await issuer.ask({ identity }, COOKIE),
+        403,
+        /^you may not ask for another identity than your own$/,
+      );
     }
   });
 

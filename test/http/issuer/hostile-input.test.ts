@@ -48,7 +48,7 @@ const HOSTILE: Readonly<Record<string, Hostile>> = {
   'only a __proto__': { body: '{"__proto__":{"identity":"alice"}}', status: 400 },
   'only a constructor': { body: '{"constructor":{"prototype":{"identity":"alice"}}}', status: 400 },
   'a list': { body: '[]', status: 400 },
-  'null': { body: 'null', status: 400 },
+  null: { body: 'null', status: 400 },
   'a number': { body: '1e999', status: 400 },
   'an absurd number for a name': { body: '{"identity":1e400}', status: 400 },
   'a truncated object': { body: '{"identity":"alice"', status: 400 },
@@ -78,8 +78,8 @@ const HOSTILE: Readonly<Record<string, Hostile>> = {
   'a JSON body called a form': { type: FORM, body: '{"identity":"alice"}', status: 400 },
   'a form called JSON': { body: 'identity=alice', status: 400 },
   'plain text': { type: 'text/plain', body: '{"identity":"alice"}', status: 415 },
-  'multipart': { type: 'multipart/form-data; boundary=x', body: '--x--', status: 415 },
-  'XML': { type: 'application/xml', body: '<identity>alice</identity>', status: 415 },
+  multipart: { type: 'multipart/form-data; boundary=x', body: '--x--', status: 415 },
+  XML: { type: 'application/xml', body: '<identity>alice</identity>', status: 415 },
   'no real type': { type: 'constructor', body: '{"identity":"alice"}', status: 415 },
   'JSON in UTF-16': { type: 'application/json; charset=utf-16', body: '{"identity":"alice"}', status: 415 },
   'a compressed body': { body: bytes(31, 139), status: 415, headers: { 'content-encoding': 'gzip' } },
@@ -118,7 +118,11 @@ describe('hostile bodies', () => {
   it('name every wrong field at once and quote no value', async (t) => {
     const issuer = await startIssuer(t);
     const answer = await issuer.ask({ identity: ['s3cret'], isAnonymous: 's3cret', aud: 7 });
-    assertRefused(answer, 400, /^"identity": must be one text; "isAnonymous": must be true or false; "aud": must be one text$/);
+    assertRefused(
+      answer,
+      400,
+      /^"identity": must be one text; "isAnonymous": must be true or false; "aud": must be one text$/,
+    );
     assert.doesNotMatch(answer.text, /s3cret/);
   });
 
@@ -135,11 +139,23 @@ describe('hostile bodies', () => {
     assert.deepEqual(Object.keys(claims), ['iat', 'exp', 'jti', 'aud', 'iss', 'sub', 'isAnonymous']);
   });
 
-  for (const identity of ['a', 'x'.repeat(256), 'Zoë 😀', '+4915112345678', '*', '__proto__', '<script>', 'alice@example.com ']) {
+  for (const identity of [
+    'a',
+    'x'.repeat(256),
+    'Zoë 😀',
+    '+4915112345678',
+    '*',
+    '__proto__',
+    '<script>',
+    'alice@example.com ',
+  ]) {
     it(`take unusual names as they are: ${identity.slice(0, 20)}`, async (t) => {
       const issuer = await startIssuer(t);
       const form = new URLSearchParams({ identity });
-      for (const answer of [await issuer.ask({ identity }), await issuer.send('/users/sts', { method: 'POST', body: form })]) {
+      for (const answer of [
+        await issuer.ask({ identity }),
+        await issuer.send('/users/sts', { method: 'POST', body: form }),
+      ]) {
         assert.equal(readClaims(issuer, answer).sub, identity);
       }
     });
@@ -158,7 +174,8 @@ describe('hostile bodies', () => {
 
   it('of no known length are cut at the limit, before they end', async (t) => {
     const issuer = await startIssuer(t);
-    const head = 'POST /users/sts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const head =
+      'POST /users/sts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n';
     const answer = await speak(issuer.url, `${head}8000\r\n${'x'.repeat(0x8000)}\r\n`, false);
     assert.match(answer, /^HTTP\/1\.1 413 /);
     assert.match(answer, /larger than 16384 bytes/);
@@ -167,7 +184,11 @@ describe('hostile bodies', () => {
   for (const path of ['/api/users/sts%', '/users/%zz', '//users//sts', '/users/sts/../../etc', '/%00']) {
     it(`on odd paths are not served: ${path}`, async (t) => {
       const issuer = await startIssuer(t);
-      const answer = await speak(issuer.url, `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, false);
+      const answer = await speak(
+        issuer.url,
+        `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+        false,
+      );
       assert.match(answer, /^HTTP\/1\.1 40[04] [^]*\r\n\r\n\{"errors":\[/);
     });
   }

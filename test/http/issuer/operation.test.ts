@@ -11,7 +11,10 @@ describe('the issuer in operation', () => {
     for (const path of ['/users/sts', '/api/users/sts', '/users/sts/', '/users/sts', '/api/users/sts/']) {
       answers.push(await issuer.send(path, init));
     }
-    assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200, 503, 503]);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, 200, 200, 503, 503],
+    );
     const refused = answers.at(-1);
     assert.ok(refused);
     assertRefused(refused, 503, /^too many requests; try again in \d+ s$/);
@@ -32,17 +35,30 @@ describe('the issuer in operation', () => {
       query: 'query-t0ken',
       identity: 'al1ce@example.com',
     };
-    const headers = { 'content-type': 'application/json', authorization: secrets.authorization, cookie: secrets.cookie };
+    const headers = {
+      'content-type': 'application/json',
+      authorization: secrets.authorization,
+      cookie: secrets.cookie,
+    };
     const jwts: string[] = [];
     for (const body of [{}, { isAnonymous: 'x' }, { aud: 'https://elsewhere.example' }]) {
       const answer = await issuer.send(`/users/sts?token=${secrets.query}`, {
         method: 'POST',
         headers,
-        body: JSON.stringify({ clientId: 'cs-1', clientSecret: secrets.clientSecret, identity: secrets.identity, ...body }),
+        body: JSON.stringify({
+          clientId: 'cs-1',
+          clientSecret: secrets.clientSecret,
+          identity: secrets.identity,
+          ...body,
+        }),
       });
       if (answer.status === 200) jwts.push(readJwt(answer));
     }
-    const broken = await issuer.send('/users/sts', { method: 'POST', headers, body: `{"clientSecret":"${secrets.clientSecret}"` });
+    const broken = await issuer.send('/users/sts', {
+      method: 'POST',
+      headers,
+      body: `{"clientSecret":"${secrets.clientSecret}"`,
+    });
     assert.equal(broken.status, 400);
     assert.equal(jwts.length, 1);
     const log = issuer.log();
@@ -66,7 +82,10 @@ describe('the issuer in operation', () => {
     for (const [outcome, count] of Object.entries(expected)) {
       assert.ok(counted.includes(`countersign_mints_total{outcome="${outcome}"} ${count}\n`), outcome);
     }
-    assert.match(counted, /countersign_http_requests_total\{server="issuer",method="POST",route="\/api\/users\/sts",status="200"\} 2/);
+    assert.match(
+      counted,
+      /countersign_http_requests_total\{server="issuer",method="POST",route="\/api\/users\/sts",status="200"\} 2/,
+    );
     assert.doesNotMatch(counted, /alice|bob/);
   });
 
@@ -77,12 +96,16 @@ describe('the issuer in operation', () => {
   });
 
   it('has room for more routes behind its own', async (t) => {
-    const issuer = await startIssuer(t, {}, {
-      mountMore: (app) => {
-        app.get('/', (_req, res) => void res.json({ page: true }));
-        app.post('/users/sts', (_req, res) => void res.json({ jwt: 'not ours' }));
+    const issuer = await startIssuer(
+      t,
+      {},
+      {
+        mountMore: (app) => {
+          app.get('/', (_req, res) => void res.json({ page: true }));
+          app.post('/users/sts', (_req, res) => void res.json({ jwt: 'not ours' }));
+        },
       },
-    });
+    );
     assert.deepEqual((await issuer.send('/')).body, { page: true });
     assert.match(readJwt(await issuer.ask({ identity: 'alice' })), /^eyJ/);
     assertRefused(await issuer.send('/nowhere'), 404, /nothing here/);

@@ -34,7 +34,12 @@ const RECORDINGS: Readonly<Record<string, Recording>> = {
   },
   'Android, JSON with odd header fields': {
     path: '/users/sts',
-    headers: { 'content-type': 'application/json; charset=utf-8', alg: 'RS256', typ: 'JWT', 'user-agent': 'okhttp/3.11.0' },
+    headers: {
+      'content-type': 'application/json; charset=utf-8',
+      alg: 'RS256',
+      typ: 'JWT',
+      'user-agent': 'okhttp/3.11.0',
+    },
     body: '{"clientId":"cs-1","clientSecret":"x","identity":"alice@example.com","aud":"https://idproxy.kore.com/authorize","isAnonymous":false}',
   },
   'React Native, JSON with a slash at the end': {
@@ -57,7 +62,9 @@ const RECORDINGS: Readonly<Record<string, Recording>> = {
 };
 
 describe('requests of the published clients', () => {
-  for (const [name, { path, headers, body, sub = 'alice@example.com', isAnonymous = false }] of Object.entries(RECORDINGS)) {
+  for (const [name, { path, headers, body, sub = 'alice@example.com', isAnonymous = false }] of Object.entries(
+    RECORDINGS,
+  )) {
     it(`are answered: ${name}`, async (t) => {
       const issuer = await startIssuer(t);
       const answer = await issuer.send(path, { method: 'POST', headers, body });
@@ -90,7 +97,13 @@ describe('requests of the published clients', () => {
 
   it('get nothing allowed on a page of another origin', async (t) => {
     const issuer = await startIssuer(t);
-    for (const origin of ['http://evil.example', 'http://page.example.evil.example', 'https://page.example', 'null', 'http://localhost:8080']) {
+    for (const origin of [
+      'http://evil.example',
+      'http://page.example.evil.example',
+      'https://page.example',
+      'null',
+      'http://localhost:8080',
+    ]) {
       const answer = await issuer.ask({ identity: 'alice' }, { origin });
       assert.equal(answer.headers.get('access-control-allow-origin'), null, origin);
       assert.match(answer.headers.get('vary') ?? '', /origin/i);

@@ -28,7 +28,12 @@ describe('what the issuer signs', () => {
       const issuer = await startIssuer(t, { algorithm, key: new Secret(isHmac ? secret : pem) });
       const jwt = readJwt(await issuer.ask({ identity: 'alice' }));
       const key = isHmac ? secret : createPublicKey(pem);
-      const { header, payload } = jsonwebtoken.verify(jwt, key, { algorithms: [algorithm], complete: true, audience: AUDIENCE, issuer: CLIENT_ID });
+      const { header, payload } = jsonwebtoken.verify(jwt, key, {
+        algorithms: [algorithm],
+        complete: true,
+        audience: AUDIENCE,
+        issuer: CLIENT_ID,
+      });
       assert.deepEqual(header, { alg: algorithm, typ: 'JWT' });
       assert.equal(payload.sub, 'alice');
       const others = JWS_ALGORITHM_NAMES.filter((name) => name !== algorithm);
@@ -48,7 +53,9 @@ describe('what the issuer signs', () => {
         const key = await jose.JWK.createKeyStore().add(platformPem, 'pem', { kid: 'k-platform' });
         const { header, plaintext } = await jose.JWE.createDecrypt(key).decrypt(jwt);
         assert.deepEqual(header, { alg: 'RSA-OAEP', enc, kid: 'k-platform', typ: 'JWT', cty: 'JWT' });
-        const claims = jsonwebtoken.verify(plaintext.toString(), isHmac ? secret : createPublicKey(pem), { algorithms: [algorithm] });
+        const claims = jsonwebtoken.verify(plaintext.toString(), isHmac ? secret : createPublicKey(pem), {
+          algorithms: [algorithm],
+        });
         assert.equal(claims.sub, 'alice');
       });
     }
@@ -57,7 +64,9 @@ describe('what the issuer signs', () => {
   it('has times in whole seconds and a new jti each time', async (t) => {
     const issuer = await startIssuer(t, { tokenLifetimeSeconds: 3_600 }, { clock: { nowSeconds: () => NOW } });
     const read = async () =>
-      jsonwebtoken.verify(readJwt(await issuer.ask({ identity: 'alice' })), issuer.secret, { clockTimestamp: NOW }) as jsonwebtoken.JwtPayload;
+      jsonwebtoken.verify(readJwt(await issuer.ask({ identity: 'alice' })), issuer.secret, {
+        clockTimestamp: NOW,
+      }) as jsonwebtoken.JwtPayload;
     const claims = await Promise.all(Array.from({ length: 20 }, read));
     for (const { iat, exp } of claims) assert.deepEqual({ iat, exp }, { iat: 1_800_000_000, exp: 1_800_003_600 });
     assert.equal(new Set(claims.map(({ jti }) => jti)).size, 20);
@@ -80,12 +89,21 @@ describe('what the issuer signs', () => {
       'a secret that repeats itself': { key: new Secret('ab'.repeat(32)) },
       'a PEM key as a secret': { key: new Secret(pem) },
       'a secret as a PEM key': { algorithm: 'RS256', key: new Secret(secret) },
-      'a public key': { algorithm: 'RS256', key: new Secret(createPublicKey(pem).export({ type: 'spki', format: 'pem' }) as string) },
+      'a public key': {
+        algorithm: 'RS256',
+        key: new Secret(createPublicKey(pem).export({ type: 'spki', format: 'pem' }) as string),
+      },
       'a platform key without kid': { jwe: { jwk, alg: 'RSA-OAEP', enc: 'A256GCM' } },
-      'a platform key that is no RSA key': { jwe: { jwk: { ...jwk, kid: 'k', n: 'AQAB' }, alg: 'RSA-OAEP', enc: 'A256GCM' } },
+      'a platform key that is no RSA key': {
+        jwe: { jwk: { ...jwk, kid: 'k', n: 'AQAB' }, alg: 'RSA-OAEP', enc: 'A256GCM' },
+      },
     } as const;
     for (const [name, settings] of Object.entries(bad)) {
-      await assert.rejects(startIssuer(t, settings), (error) => error instanceof KeyError && !error.message.includes(secret), name);
+      await assert.rejects(
+        startIssuer(t, settings),
+        (error) => error instanceof KeyError && !error.message.includes(secret),
+        name,
+      );
     }
   });
 });

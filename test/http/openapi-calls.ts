@@ -1,0 +1,85 @@
+import type { JsonObject } from '../../src/core/json.ts';
+import type { Operation, RawAnswer } from '../support/openapi.ts';
+import { ADMIN_TOKEN, type AppUnderTest, type IdproxyUnderTest, startIdproxyUnderTest } from '../support/idproxy-under-test.ts';
+
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+
+/** An idproxy with an app, and the bearer of a user. */
+export interface World {
+  readonly idproxy: IdproxyUnderTest;
+  readonly app: AppUnderTest;
+  readonly bearer: string;
+}
+
+/** Starts an idproxy as {@link startIdproxyUnderTest} does, registers an app and signs a user in. */
+export async function createWorld(...args: Parameters<typeof startIdproxyUnderTest>): Promise<World> {
+  const idproxy = await startIdproxyUnderTest(...args);
+  const app = await idproxy.register({ algorithm: 'HS256' });
+  return { idproxy, app, bearer: await signIn(idproxy, app) };
+}
+
+/** A bearer of that app's user. */
+export async function signIn(idproxy: IdproxyUnderTest, app: AppUnderTest): Promise<string> {
+  return ((await idproxy.authorize(app.sign())).body as { access_token: string }).access_token;
+}
+
+/** What is sent, besides method and path. */
+export interface Call {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: JsonObject;
+  /** Fills `{clientId}`. */
+  readonly clientId?: string;
+}
+
+/** A good request of every operation, by its id. */
+export const GOOD_CALLS: Readonly<Record<string, (world: World) => Call | Promise<Call>>> = {
+  mintAssertion: () => ({ body: { identity: 'alice@example.com', isAnonymous: 'false', aud: '' } }),
+  mintAssertionForMobile: () => ({ body: { identity: 'alice@example.com', clientId: 'x', clientSecret: 'y' } }),
+  authorize: ({ app }) => ({ body: { assertion: app.sign() } }),
+  grantJwt: ({ app }) => ({ body: { assertion: app.sign(), botInfo: { chatBot: 'Bot', taskBotId: 'st-1' } } }),
+  grantJwtVersioned: ({ app }) => ({ body: { assertion: app.sign() } }),
+  requestToken: ({ app }) => ({ body: { grant_type: JWT_BEARER, assertion: app.sign(), scope: '' } }),
+  introspectToken: ({ bearer }) => ({ body: { token: bearer } }),
+  revokeToken: async ({ idproxy, app }) => ({ body: { token: await signIn(idproxy, app), token_type_hint: 'access_token' } }),
+  startRealTime: () => ({ body: { botInfo: { taskBotId: 'st-1' } } }),
+  startRealTimeVersioned: () => ({ body: {} }),
+  createApp: () => ({ body: { name: 'Web chat', algorithm: 'HS512', bots: ['st-1'], jwe: { required: true } } }),
+  getApp: ({ app }) => ({ clientId: app.clientId }),
+  updateApp: ({ app }) => ({ clientId: app.clientId, body: { name: 'Other name' } }),
+  deleteApp: async ({ idproxy }) => ({ clientId: (await idproxy.register({ algorithm: 'HS256' })).clientId }),
+  ...Object.fromEntries(
+    ['getUserInfo', 'getJwks', 'getMetadata', 'listApps', 'getHealth', 'getReadiness', 'getMetrics'].map((id) => [id, () => ({})]),
+  ),
+};
+
+/** The credential that an operation asks for. */
+export function toCredential({ security }: Operation, bearer: string): Record<string, string> {
+  if (security.some((one) => 'adminToken' in one)) return { authorization: `Bearer ${ADMIN_TOKEN}` };
+  return security.some((one) => 'bearer' in one) ? { authorization: `Bearer ${bearer}` } : {};
+}
+
+/** A body as JSON, ready to be sent. */
+export function toJsonCall(body: JsonObject | undefined) {
+  return body === undefined ? { headers: {} } : { headers: { 'content-type': 'application/json' }, text: JSON.stringify(body) };
+}
+
+/** A flat or once nested body as a form, ready to be sent. */
+export function toFormCall(body: JsonObject) {
+  const fields = new URLSearchParams();
+  for (const [name, value] of Object.entries(body)) {
+    if (typeof value !== 'object' || value === null) fields.append(name, String(value));
+    else for (const [inner, text] of Object.entries(value)) fields.append(`${name}[${inner}]`, String(text));
+  }
+  return { headers: { 'content-type': 'application/x-www-form-urlencoded' }, text: fields.toString() };
+}
+
+/** Sends a request and reads its whole answer. */
+export async function send(
+  baseUrl: string,
+  { method, path }: Operation,
+  { headers = {}, text, clientId = 'cs-nobody' }: { headers?: Readonly<Record<string, string>>; text?: string; clientId?: string },
+): Promise<RawAnswer> {
+  const url = baseUrl + path.replace('{clientId}', clientId);
+  const answer = await fetch(url, { method, headers, ...(text !== undefined && { body: text }) });
+  return { status: answer.status, headers: answer.headers, text: await answer.text() };
+}
