@@ -54,7 +54,8 @@ The examples of a response are all the failures that have its status. On any pat
 ${OUTSIDE_OPERATIONS.map((code) => `- ${ERRORS[code].status} \`${code}\`: ${ERRORS[code].msg}`).join('\n')}
 
 Every answer has an \`x-request-id\`, which the log has too; JSON answers are not to be stored (\`Cache-Control: no-store\`).
-\`OPTIONS\` is answered on every path that a page may call, for the configured origins.
+\`OPTIONS\` is answered on every path that a page may call, for the configured origins. The page that \`countersign start\`
+serves at the issuer's \`/\` is for people and no part of the API.
 
 ## Samples
 
@@ -90,11 +91,24 @@ export function createOpenapiYaml(): string {
     paths: { ...ISSUER_PATHS, ...IDPROXY_PATHS, ...APP_PATHS, ...HEALTH_PATHS },
     components: {
       securitySchemes: {
-        adminToken: { type: 'http', scheme: 'bearer', description: '`COUNTERSIGN_ADMIN_TOKEN`, or what the first start printed.' },
+        adminToken: {
+          type: 'http',
+          scheme: 'bearer',
+          description: '`COUNTERSIGN_ADMIN_TOKEN`, or what the first start printed.',
+        },
         bearer: { type: 'http', scheme: 'bearer', description: 'What an exchange granted.' },
         callerKey: { type: 'http', scheme: 'bearer', description: 'A key of `COUNTERSIGN_INTROSPECTION_KEYS_FILE`.' },
-        callerBasic: { type: 'http', scheme: 'basic', description: 'The same key, or the admin token, as the password; any user name.' },
-        apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key', description: 'A key of `COUNTERSIGN_API_KEYS_FILE`.' },
+        callerBasic: {
+          type: 'http',
+          scheme: 'basic',
+          description: 'The same key, or the admin token, as the password; any user name.',
+        },
+        apiKey: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-Api-Key',
+          description: 'A key of `COUNTERSIGN_API_KEYS_FILE`.',
+        },
         callerBearer: {
           type: 'http',
           scheme: 'bearer',

@@ -18,13 +18,21 @@ const conflict = describeFailures('AppConflict', 'seeds', ['app_conflict']);
 
 const requestParams = {
   path: z.object({
-    clientId: z.string().meta({ description: 'The client id of an app.', example: 'cs-4ac1a8a2-5f09-4a6b-9d3f-0d7b4c2f1e55' }),
+    clientId: z
+      .string()
+      .meta({ description: 'The client id of an app.', example: 'cs-4ac1a8a2-5f09-4a6b-9d3f-0d7b4c2f1e55' }),
   }),
 };
 
 /** What every operation for the admin has. */
 const admin = { tags: ['Registration'], security: [{ adminToken: [] }] };
-const failures = { 401: SEEDS.credential, 429: SEEDS.tooMany, 431: HEADERS_TOO_LARGE, 500: SEEDS.internal, 503: SEEDS.unavailable };
+const failures = {
+  401: SEEDS.credential,
+  429: SEEDS.tooMany,
+  431: HEADERS_TOO_LARGE,
+  500: SEEDS.internal,
+  503: SEEDS.unavailable,
+};
 
 const asAdmin = (rest: string): string => `printf 'authorization: Bearer %s' "$ADMIN_TOKEN" | curl -s -H @- ${rest}`;
 

@@ -1,4 +1,4 @@
-import type { Express } from 'express';
+import type { Express } from '../http/create-app.ts';
 
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/config-error.ts';

@@ -28,7 +28,12 @@ const CALLER = Symbol('caller');
 
 /** The process's log: JSON lines. */
 export function createLogger(level: LogLevel): Logger {
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: { paths: REDACTED, censor: '[redacted]' } });
+  return pino({
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: { paths: REDACTED, censor: '[redacted]' },
+  });
 }
 
 /** Remembers why a request failed, for its one line in the log. */
@@ -87,5 +92,7 @@ function toFailureProps(error: AppError | undefined, status: number): object {
   if (error === undefined) return {};
   const { code, detail, values, cause } = error;
   const why = { failure: code, detail: detail ?? values.detail ?? values.claim };
-  return status < 500 || cause === undefined ? why : { ...why, cause: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) };
+  return status < 500 || cause === undefined
+    ? why
+    : { ...why, cause: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) };
 }

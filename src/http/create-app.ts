@@ -7,6 +7,8 @@ import { createHealthRouter, type HealthDeps } from './health.ts';
 import { type ErrorRenderer, sendError, toSeedsError } from './respond.ts';
 import { setSecurityHeaders } from './security-headers.ts';
 
+export type { Express } from 'express';
+
 /** What every server of the product has in common. */
 export interface AppDeps extends HealthDeps {
   /** The server's name in log and metrics. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 
 /** The longest credential that is looked at, in characters. */
-const MAX_CREDENTIAL_LENGTH = 4_096;
+const MAX_CREDENTIAL_LENGTH = 8_192;
 
 const BEARER = /^bearer +([\w\-.~+/]+=*) *$/i;
 const BASIC = /^basic +([A-Za-z0-9+/]+=*) *$/i;

@@ -51,8 +51,18 @@ const SAMPLE_VALUES: { readonly [Code in ErrorCode]?: PublicValues } = {
 };
 
 const text = { type: 'string' } as const;
-const CHALLENGE = { description: 'The challenge (RFC 6750 §3).', required: true, schema: text, example: 'Bearer realm="countersign"' };
-const RETRY_AFTER = { description: 'When to try again, in seconds.', required: true, schema: { type: 'integer', minimum: 1 }, example: 1 } as const;
+const CHALLENGE = {
+  description: 'The challenge (RFC 6750 §3).',
+  required: true,
+  schema: text,
+  example: 'Bearer realm="countersign"',
+};
+const RETRY_AFTER = {
+  description: 'When to try again, in seconds.',
+  required: true,
+  schema: { type: 'integer', minimum: 1 },
+  example: 1,
+} as const;
 
 /** Header fields that come with a status. */
 const HEADERS: Readonly<Record<number, NonNullable<ZodOpenApiResponseObject['headers']>>> = {
@@ -62,7 +72,10 @@ const HEADERS: Readonly<Record<number, NonNullable<ZodOpenApiResponseObject['hea
 };
 
 /** One row of the table of failures as its answer. */
-export function toFailureExample(shape: FailureShape, code: ErrorCode): { readonly status: number; readonly body: object } {
+export function toFailureExample(
+  shape: FailureShape,
+  code: ErrorCode,
+): { readonly status: number; readonly body: object } {
   return SHAPES[shape].render(new AppError(code, { values: SAMPLE_VALUES[code] ?? {} }));
 }
 
@@ -70,7 +83,11 @@ export function toFailureExample(shape: FailureShape, code: ErrorCode): { readon
  * A response of the API description for failures that have one status in common; each is an example under its code.
  * @throws TypeError when their statuses differ
  */
-export function describeFailures(id: string, shape: FailureShape, codes: readonly ErrorCode[]): ZodOpenApiResponseObject {
+export function describeFailures(
+  id: string,
+  shape: FailureShape,
+  codes: readonly ErrorCode[],
+): ZodOpenApiResponseObject {
   const rendered = codes.map((code) => ({ code, ...toFailureExample(shape, code) }));
   const [status = 500, ...others] = [...new Set(rendered.map((one) => one.status))];
   if (others.length > 0) throw new TypeError(`${id}: failures of several statuses`);
@@ -83,7 +100,9 @@ export function describeFailures(id: string, shape: FailureShape, codes: readonl
     content: {
       'application/json': {
         schema: SHAPES[shape].schema,
-        examples: Object.fromEntries(rendered.map(({ code, body }) => [code, { summary: toRow(code).msg, value: body }])),
+        examples: Object.fromEntries(
+          rendered.map(({ code, body }) => [code, { summary: toRow(code).msg, value: body }]),
+        ),
       },
     },
   };

@@ -1,16 +1,24 @@
 import { z } from 'zod';
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
 
-import { HEADERS_TOO_LARGE, IDPROXY_SERVER, ISSUER_SERVER, SEEDS, toCurlSample, toJsonResponse } from './openapi-responses.ts';
+import {
+  HEADERS_TOO_LARGE,
+  IDPROXY_SERVER,
+  ISSUER_SERVER,
+  SEEDS,
+  toCurlSample,
+  toJsonResponse,
+} from './openapi-responses.ts';
 
 const health = z.strictObject({ status: z.literal('ok') }).meta({ id: 'Health' });
 
 const readiness = z
   .strictObject({
     status: z.enum(['ok', 'unavailable']),
-    checks: z
-      .record(z.string(), z.string())
-      .meta({ description: 'Each dependency: `ok`, or a sentence that says what is wrong.', example: { store: 'ok', keys: 'ok' } }),
+    checks: z.record(z.string(), z.string()).meta({
+      description: 'Each dependency: `ok`, or a sentence that says what is wrong.',
+      example: { store: 'ok', keys: 'ok' },
+    }),
   })
   .meta({ id: 'Readiness' });
 
@@ -57,7 +65,12 @@ export const HEALTH_PATHS: ZodOpenApiPathsObject = {
       responses: {
         200: {
           description: 'The text exposition format.',
-          content: { 'text/plain': { schema: { type: 'string' }, example: 'countersign_assertions_total{outcome="granted"} 1\n' } },
+          content: {
+            'text/plain': {
+              schema: { type: 'string' },
+              example: 'countersign_assertions_total{outcome="granted"} 1\n',
+            },
+          },
         },
         401: SEEDS.credential,
         431: HEADERS_TOO_LARGE,

@@ -1,4 +1,4 @@
-import type { Express } from 'express';
+import type { Express } from '../http/create-app.ts';
 
 import type { AdminCheck } from '../apps/admin-token.ts';
 import { createAppDirectory } from '../apps/directory.ts';

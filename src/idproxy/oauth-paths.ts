@@ -44,11 +44,14 @@ export const OAUTH_PATHS: ZodOpenApiPathsObject = {
       operationId: 'requestToken',
       tags: ['OAuth'],
       summary: 'Exchange an assertion, as OAuth writes it',
-      description: 'The token endpoint for the grant of RFC 7523 §2.1. The assertion says who the client is; nothing else is needed.',
+      description:
+        'The token endpoint for the grant of RFC 7523 §2.1. The assertion says who the client is; nothing else is needed.',
       security: [],
       requestBody: toRequestBody(tokenRequest),
       responses: { 200: toJsonResponse('The bearer.', tokenResponse), 400: tokenRefused, ...failures },
-      ...toCurlSample(`printf 'assertion=%s' "$JWT" |\n  curl -s "$IDPROXY/oauth/token" -d grant_type=${JWT_BEARER_GRANT} -d @-`),
+      ...toCurlSample(
+        `printf 'assertion=%s' "$JWT" |\n  curl -s "$IDPROXY/oauth/token" -d grant_type=${JWT_BEARER_GRANT} -d @-`,
+      ),
     },
   },
   '/oauth/introspect': {
@@ -57,7 +60,8 @@ export const OAUTH_PATHS: ZodOpenApiPathsObject = {
       operationId: 'introspectToken',
       tags: ['OAuth'],
       summary: 'Ask what a bearer stands for',
-      description: 'RFC 7662. For resource servers: with the admin token or a listed key, as a bearer or as the password of HTTP Basic.',
+      description:
+        'RFC 7662. For resource servers: with the admin token or a listed key, as a bearer or as the password of HTTP Basic.',
       security: [{ adminToken: [] }, { callerKey: [] }, { callerBasic: [] }],
       requestBody: toRequestBody(tokenQuery),
       responses: {
@@ -75,7 +79,8 @@ export const OAUTH_PATHS: ZodOpenApiPathsObject = {
       operationId: 'revokeToken',
       tags: ['OAuth'],
       summary: 'End a bearer',
-      description: 'RFC 7009. For whoever holds the bearer, which is signing out, and for the callers of introspection. An unknown bearer is no failure.',
+      description:
+        'RFC 7009. For whoever holds the bearer, which is signing out, and for the callers of introspection. An unknown bearer is no failure.',
       security: [{ bearer: [] }, { adminToken: [] }, { callerKey: [] }, { callerBasic: [] }],
       requestBody: toRequestBody(tokenQuery),
       responses: {

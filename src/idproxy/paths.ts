@@ -37,10 +37,15 @@ const toJwtGrantOperation = (operationId: string, summary: string, sample: strin
   operationId,
   tags: ['Exchange'],
   summary,
-  description: "The exchange in the published clients' shape. Every member of the body but `assertion` and `botInfo` is ignored.",
+  description:
+    "The exchange in the published clients' shape. Every member of the body but `assertion` and `botInfo` is ignored.",
   security: [],
   requestBody: toRequestBody(jwtGrantRequest),
-  responses: { 200: toJsonResponse('The bearer, and who the user is.', jwtGrantResponse), 401: grantRefused, ...bodyFailures },
+  responses: {
+    200: toJsonResponse('The bearer, and who the user is.', jwtGrantResponse),
+    401: grantRefused,
+    ...bodyFailures,
+  },
   ...toCurlSample(sample),
 });
 
@@ -104,14 +109,23 @@ export const IDPROXY_PATHS: ZodOpenApiPathsObject = {
       summary: 'Who the holder of a bearer is',
       description: 'Private claims are not among it.',
       security: [{ bearer: [] }],
-      responses: { 200: toJsonResponse('The user.', userInfoResponse), 401: SEEDS.bearer, 403: clientForbidden, ...failures },
+      responses: {
+        200: toJsonResponse('The user.', userInfoResponse),
+        401: SEEDS.bearer,
+        403: clientForbidden,
+        ...failures,
+      },
       ...toCurlSample(`printf 'authorization: Bearer %s' "$BEARER" | curl -s -H @- "$IDPROXY/api/1.1/userinfo"`),
     },
   },
   '/api/rtm/start': { servers, post: toStartOperation('startRealTime', 'Start a real-time session', '/api/rtm/start') },
   '/api/1.1/rtm/start': {
     servers,
-    post: toStartOperation('startRealTimeVersioned', 'Start a real-time session, under the versioned path', '/api/1.1/rtm/start'),
+    post: toStartOperation(
+      'startRealTimeVersioned',
+      'Start a real-time session, under the versioned path',
+      '/api/1.1/rtm/start',
+    ),
   },
   '/.well-known/jwks.json': {
     servers,

@@ -1,4 +1,4 @@
-import { createApp } from '../http/create-app.ts';
+import { createApp, type Express } from '../http/create-app.ts';
 import { createJweEncrypter } from '../jose/jwe.ts';
 import { createJwsSigner } from '../jose/jws.ts';
 import { createCallerCheck } from './caller-auth.ts';
@@ -6,13 +6,13 @@ import { createClaimsSource } from './claims-source.ts';
 import { createIssueAssertion } from './issue-assertion.ts';
 import { createMinter } from './mint.ts';
 import { createIssuerRouter } from './routes.ts';
-import type { IssuerApp, IssuerDeps, IssuerSettings } from './settings.ts';
+import type { IssuerDeps, IssuerSettings } from './settings.ts';
 
 /**
  * The issuer: takes a user's identity, checks that the caller may speak for it, answers a signed token.
  * @throws KeyError when a key cannot be used, SettingsError when the API keys or the private claims cannot be read
  */
-export async function createIssuerApp(settings: IssuerSettings, deps: IssuerDeps): Promise<IssuerApp> {
+export async function createIssuerApp(settings: IssuerSettings, deps: IssuerDeps): Promise<Express> {
   const { callerAuth, cors, jwe, claims } = settings;
   const upstream = { fetch: deps.fetch, timeoutMs: settings.upstreamTimeoutMs, clock: deps.clock, logger: deps.logger };
   const signer = await createJwsSigner(settings.algorithm, settings.key.reveal());

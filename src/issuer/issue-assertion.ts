@@ -32,7 +32,7 @@ export function createIssueAssertion(deps: IssueAssertionDeps): IssueAssertion {
   return async (req, request) => {
     const audience = request.aud ?? audiences[0];
     if (!audiences.includes(audience)) {
-      throw new AppError('invalid_request', { values: { detail: '"aud": is not an audience of this issuer' } });
+      throw new AppError('invalid_request', { values: { detail: '"aud" is not an audience of this issuer' } });
     }
     const caller = await checkCaller(req);
     const subject = selectSubject(request, caller, allowAnonymous);

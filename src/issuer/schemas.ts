@@ -13,8 +13,8 @@ export function isIdentity(value: unknown): value is string {
 /** A text that may be left out; null and the empty string of a form count as left out. */
 const optionalText = (maxLength: number) =>
   z
-    .string('must be one text')
-    .max(maxLength, `must have at most ${maxLength} characters`)
+    .string()
+    .max(maxLength)
     .refine((text) => !UNFIT_IN_A_NAME.test(text), 'has characters that no name may have')
     .nullish()
     .transform((text) => (text === '' || text === null ? undefined : text));

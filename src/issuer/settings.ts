@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Secret } from '../core/secret.ts';
 import type { CorsPolicy } from '../http/cors.ts';
-import type { createApp, AppDeps } from '../http/create-app.ts';
+import type { AppDeps, Express } from '../http/create-app.ts';
 import type { JweAlgorithm, JweEncryption, JwsAlgorithm } from '../jose/algorithms.ts';
 import type { RsaPublicJwk } from '../jose/jwk.ts';
 
@@ -52,15 +52,12 @@ export interface IssuerSettings {
   readonly cors: CorsPolicy;
 }
 
-/** The app that {@link createApp} makes. */
-export type IssuerApp = ReturnType<typeof createApp>;
-
 /** What the issuer needs from outside. */
 export interface IssuerDeps extends Omit<AppDeps, 'name'> {
   readonly clock: Clock;
   readonly fetch: typeof fetch;
   /** Adds routes behind the issuer's own and before the 404. */
-  readonly mountMore?: (app: IssuerApp) => void;
+  readonly mountMore?: (app: Express) => void;
 }
 
 /** A setting that the issuer cannot start with. The message says why and quotes no secret. */

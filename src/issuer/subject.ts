@@ -28,7 +28,7 @@ function selectAnonymous({ identity, identityToMerge }: MintRequest, caller: Cal
   if (identity !== undefined && caller.kind !== 'any' && !MACHINE_MADE.test(identity)) {
     throw invalid(
       'identity',
-      'an anonymous user has a random one of at least 22 characters (A-Z a-z 0-9 - _), or none here',
+      'of an anonymous user must be random, at least 22 characters (A-Z a-z 0-9 - _), or left out',
     );
   }
   return { identity: identity ?? createAnonymousIdentity(), isAnonymous: true };
@@ -45,5 +45,5 @@ function selectKnown({ identity, identityToMerge }: MintRequest, caller: Caller)
 }
 
 function invalid(field: string, detail: string): AppError {
-  return new AppError('invalid_request', { values: { detail: `"${field}": ${detail}` } });
+  return new AppError('invalid_request', { values: { detail: `"${field}" ${detail}` } });
 }

@@ -5,6 +5,9 @@ import { createRedisConnection } from './redis-connection.ts';
 import { createRedisDocuments } from './redis-documents.ts';
 import { createRedisSessions } from './redis-sessions.ts';
 
+/** How often the server is asked whether it may evict, in milliseconds: its settings can be changed under us. */
+const LOOK_EVERY_MS = 10_000;
+
 export interface RedisStoreDeps {
   /** `redis://` or `rediss://`, credentials included. */
   readonly url: Secret;
@@ -54,12 +57,16 @@ export function createRedisStore({ url, waitReplicas, onProblem }: RedisStoreDep
     return evictionProblem ? { isReady: false, problem: evictionProblem } : { isReady: true };
   };
 
+  const timer = setInterval(() => void health(), LOOK_EVERY_MS);
+  timer.unref();
+
   return {
     documents: documents.store,
     sessions: sessions.store,
     description: `redis (shared by all instances; as durable as its persistence${waitReplicas > 0 ? `, on ${waitReplicas} replicas before a grant` : ''})`,
     health,
     close: async () => {
+      clearInterval(timer);
       documents.close();
       sessions.close();
       await connection.close();

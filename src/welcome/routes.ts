@@ -38,7 +38,10 @@ export function createWelcomeRoutes({ idproxyUrl, folder = new URL('./web/', imp
     const text = readFileSync(new URL(name, folder), 'utf8');
     const path = name === PAGE ? '/' : `/welcome/${name}`;
     const body = name === PAGE ? text.replaceAll(IDPROXY_URL_MARK, () => escapeAttribute(idproxyUrl)) : text;
-    router.route(path).get(serve(body, mediaType, policy)).all(allowOnly('GET'));
+    router
+      .route(path)
+      .get(serve(body, mediaType, policy))
+      .all(allowOnly('GET'));
   }
   return router;
 }

@@ -1,7 +1,9 @@
+import assert from 'node:assert/strict';
+
 import { Secret } from '../../src/core/secret.ts';
 import { createRedisStore } from '../../src/stores/redis.ts';
-import type { Store } from '../../src/stores/ports.ts';
-import { until } from './attempts.ts';
+import type { ExchangeAttempt, Store } from '../../src/stores/ports.ts';
+import { replayKeyOf, TAG, until } from './attempts.ts';
 
 /** What a test says of a store; `problems` collects what the store tells its operator. */
 export interface RedisTraits {
@@ -24,4 +26,16 @@ export async function openStoreOn(url: string, traits?: RedisTraits): Promise<St
   const store = createStoreOn(url, traits);
   await untilReady(store);
   return store;
+}
+
+/** The name of an attempt's replay record in Redis. */
+export const recordOf = (attempt: ExchangeAttempt): string => `cs:{${TAG}}:${replayKeyOf(attempt)}`;
+/** The name of its session. */
+export const sessionOf = (attempt: ExchangeAttempt): string => `cs:{${TAG}}:ses:${attempt.session.key}`;
+
+/** Asserts that an attempt can be made exactly once more. */
+export async function expectOneGrant(store: Store, attempt: ExchangeAttempt): Promise<void> {
+  assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
+  assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'replayed' });
+  assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
 }

@@ -87,7 +87,8 @@ describe('a Redis with replicas', () => {
       assert.equal(await store.sessions.find(TAG, live.session.key), live.session.body);
       for (const detail of await Promise.all(refusals)) assert.match(detail, /0 of 1 replicas/);
       assert.equal(await store.sessions.find(TAG, live.session.key), live.session.body);
-      assert.ok(performance.now() - startedAtMs < 1_000, `${performance.now() - startedAtMs} ms`);
+      const tookMs = performance.now() - startedAtMs;
+      assert.ok(tookMs < 2_000, `${tookMs} ms: one waited behind the other`);
       for (const attempt of attempts) {
         await until(async () => (await lax.sessions.exchange(attempt)).kind === 'granted', 'the attempt is undone');
       }

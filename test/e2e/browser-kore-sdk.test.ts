@@ -81,7 +81,9 @@ const startApart: StartChain = async (korePage) => {
 const decodePart = (part = ''): unknown => JSON.parse(Buffer.from(part, 'base64url').toString());
 const parseBody = (text: string): Record<string, unknown> => JSON.parse(text) as Record<string, unknown>;
 
-const CHAINS: Readonly<Record<string, { readonly start: StartChain; readonly header: object; readonly parts: number }>> = {
+const CHAINS: Readonly<
+  Record<string, { readonly start: StartChain; readonly header: object; readonly parts: number }>
+> = {
   HS256: { start: startTogether('HS256'), header: { alg: 'HS256', typ: 'JWT' }, parts: 3 },
   RS256: { start: startTogether('RS256'), header: { alg: 'RS256', typ: 'JWT' }, parts: 3 },
   'a nested JWE, two processes': {
@@ -92,7 +94,9 @@ const CHAINS: Readonly<Record<string, { readonly start: StartChain; readonly hea
 };
 
 /** What each way sends to the issuer, and whether the browser asks for leave first. */
-const WAYS: Readonly<Record<MintBy, { readonly path: string; readonly type: string; readonly body: string; readonly preflight: boolean }>> = {
+const WAYS: Readonly<
+  Record<MintBy, { readonly path: string; readonly type: string; readonly body: string; readonly preflight: boolean }>
+> = {
   JWTUrl: {
     path: '/api/users/sts',
     type: 'application/x-www-form-urlencoded; charset=UTF-8',

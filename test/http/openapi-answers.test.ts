@@ -7,11 +7,34 @@ import { Secret } from '../../src/core/secret.ts';
 import { createRsaPrivateKeyPem, parseRsaPrivateKey, toPublicJwk } from '../../src/jose/jwk.ts';
 import { createBearer } from '../../src/idproxy/bearer.ts';
 import { createRsaPair } from '../support/assertions.ts';
-import { type AppUnderTest, BACKENDS, type IdproxyUnderTest, type OpenBackend, startIdproxyUnderTest } from '../support/idproxy-under-test.ts';
-import { listCodes, listOperations, type Operation, type RawAnswer, readOpenapi, startOpenapiJudge } from '../support/openapi.ts';
+import {
+  type AppUnderTest,
+  BACKENDS,
+  type IdproxyUnderTest,
+  startIdproxyUnderTest,
+} from '../support/idproxy-under-test.ts';
+import {
+  listCodes,
+  listOperations,
+  type Operation,
+  type RawAnswer,
+  readOpenapi,
+  startOpenapiJudge,
+} from '../support/openapi.ts';
 import { startIssuer } from './issuer/issuer-under-test.ts';
 import { answerJson, startUpstream } from './issuer/upstream-under-test.ts';
-import { type Call, createWorld, GOOD_CALLS, send, signIn, toCredential, toFormCall, toJsonCall, type World } from './openapi-calls.ts';
+import {
+  type Call,
+  createWorld,
+  GOOD_CALLS,
+  send,
+  signIn,
+  toCredential,
+  toFormCall,
+  toJsonCall,
+  type World,
+} from './openapi-calls.ts';
+import { type Apps, BAD_BODIES, openContended, REFUSED, toGrantBody, toSentence } from './openapi-refusals.ts';
 
 const METRICS_TOKEN = 'the-metrics-token-of-the-tests';
 const EXCHANGES = ['authorize', 'grantJwt', 'grantJwtVersioned', 'requestToken'];
@@ -19,63 +42,6 @@ const MINTS = ['mintAssertion', 'mintAssertionForMobile'];
 
 /** What no request can bring about: these two read nothing that could be broken. */
 const UNFORESEEN = ['revokeToken 500', 'deleteApp 500'];
-
-const json = (text: string, headers = {}) => ({ headers: { 'content-type': 'application/json', ...headers }, text });
-
-/** Requests that are refused wherever a body is read. */
-const BAD_BODIES: Readonly<Record<string, { readonly headers: Readonly<Record<string, string>>; readonly text: string }>> = {
-  malformed_body: json('{'),
-  invalid_request: json('{"identity":5,"assertion":5,"token":5,"grant_type":5,"botInfo":5,"name":5}'),
-  body_too_large: json(`{"name":"${'x'.repeat(70_000)}"}`),
-  unsupported_media_type: { headers: { 'content-type': 'text/plain' }, text: 'x' },
-  unsupported_encoding: json('{}', { 'content-encoding': 'gzip' }),
-};
-
-interface Apps {
-  readonly open: AppUnderTest;
-  readonly encrypted: AppUnderTest;
-  readonly closed: AppUnderTest;
-  readonly disabled: AppUnderTest;
-}
-
-/** An assertion for every refusal. */
-const REFUSED: Readonly<Record<string, (apps: Apps, now: number) => string>> = {
-  assertion_malformed: () => 'abc',
-  assertion_untrusted: ({ open }) => `${open.sign().slice(0, -6)}AAAAAA`,
-  jwe_required: ({ encrypted }) => encrypted.sign(),
-  claim_missing: ({ open }) => open.sign({ sub: undefined }),
-  claim_invalid: ({ open }) => open.sign({ sub: 5 }),
-  audience_mismatch: ({ open }) => open.sign({ aud: 'https://elsewhere.example' }),
-  expired: ({ open }, now) => open.sign({ exp: now - 60 }),
-  not_yet_valid: ({ open }, now) => open.sign({ nbf: now + 60 }),
-  lifetime_too_long: ({ open }, now) => open.sign({ jti: undefined, exp: now + 100_000 }),
-  jti_lifetime_too_long: ({ open }, now) => open.sign({ exp: now + 4_000 }),
-  app_disabled: ({ disabled }) => disabled.sign(),
-  anonymous_not_allowed: ({ open }) => open.sign({ isAnonymous: true }),
-  user_unknown: ({ closed }) => closed.sign(),
-};
-
-const toGrantBody = (id: string, assertion: string): JsonObject =>
-  id === 'requestToken' ? { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion } : { assertion };
-
-/** A row's sentence with anything where its values are. */
-function toSentence(code: ErrorCode, isOauth: boolean): RegExp {
-  const { msg } = ERRORS[code];
-  const text = isOauth ? msg.replaceAll(/["\\]/g, "'") : msg;
-  return new RegExp(`^${text.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&').replaceAll(/\{\w+\}/g, '.+')}$`);
-}
-
-/** The embedded store, where somebody else changes a document between a read and the write that follows. */
-const openContended: OpenBackend = async (clock) => {
-  const { store, end } = await BACKENDS.embedded(clock);
-  const { documents } = store;
-  const get: typeof documents.get = async (collection, id) => {
-    const document = await documents.get(collection, id);
-    if (document) await documents.update(collection, id, document.body, document.revision);
-    return document;
-  };
-  return { store: { ...store, documents: { ...documents, get } }, end };
-};
 
 test('real answers are as the description says', async (t) => {
   const document = await readOpenapi();
@@ -106,7 +72,10 @@ test('real answers are as the description says', async (t) => {
     const where = `${operationId} ${code}: ${answer.status} ${answer.text}`;
     assert.ok(listCodes(responses[answer.status] ?? { description: '' }).includes(code), where);
     await judge.checkAnswer(operation, answer);
-    const body = JSON.parse(answer.text) as { errors: [{ msg: string; code: number }] } & { error: string; error_description: string };
+    const body = JSON.parse(answer.text) as { errors: [{ msg: string; code: number }] } & {
+      error: string;
+      error_description: string;
+    };
     const isOauth = operation.path.startsWith('/oauth/');
     assert.match(isOauth ? body.error_description : body.errors[0].msg, toSentence(code as ErrorCode, isOauth), where);
     if (!isOauth) assert.equal(body.errors[0].code, answer.status, where);
@@ -125,7 +94,8 @@ test('real answers are as the description says', async (t) => {
     const all = { ...sent, headers: { ...sent.headers, ...toCredential(operation, at.bearer), ...headers } };
     return send(baseUrl(operation, at.idproxy), operation, { ...all, ...(clientId !== undefined && { clientId }) });
   };
-  const documents = ({ responses }: Operation, code: string): boolean => Object.values(responses).some((one) => listCodes(one).includes(code));
+  const documents = ({ responses }: Operation, code: string): boolean =>
+    Object.values(responses).some((one) => listCodes(one).includes(code));
 
   await t.test('successes, by every media type', async () => {
     for (const operation of operations.values()) {
@@ -160,7 +130,11 @@ test('real answers are as the description says', async (t) => {
         if (operation.requestBody === undefined || !documents(operation, code)) continue;
         const all = { ...headers, ...toCredential(operation, world.bearer) };
         const clientId = world.app.clientId;
-        await expectFailure(operation, await send(baseUrl(operation), operation, { headers: all, text, clientId }), code);
+        await expectFailure(
+          operation,
+          await send(baseUrl(operation), operation, { headers: all, text, clientId }),
+          code,
+        );
       }
     }
   });
@@ -187,13 +161,22 @@ test('real answers are as the description says', async (t) => {
     const guarded = await startIssuer(t, {}, { metricsToken: new Secret(METRICS_TOKEN) });
     const metrics = find('getMetrics');
     await expectFailure(metrics, await send(guarded.url, metrics, {}), 'credential_missing');
-    await expectFailure(metrics, await send(guarded.url, metrics, { headers: { authorization: 'Bearer x' } }), 'credential_invalid');
-    await expectStatus(metrics, await send(guarded.url, metrics, { headers: { authorization: `Bearer ${METRICS_TOKEN}` } }), 200);
+    await expectFailure(
+      metrics,
+      await send(guarded.url, metrics, { headers: { authorization: 'Bearer x' } }),
+      'credential_invalid',
+    );
+    await expectStatus(
+      metrics,
+      await send(guarded.url, metrics, { headers: { authorization: `Bearer ${METRICS_TOKEN}` } }),
+      200,
+    );
   });
 
   await t.test('assertions that are refused', async () => {
     const { idproxy, app } = world;
-    const register = (settings: JsonObject): Promise<AppUnderTest> => idproxy.register({ algorithm: 'HS256', ...settings });
+    const register = (settings: JsonObject): Promise<AppUnderTest> =>
+      idproxy.register({ algorithm: 'HS256', ...settings });
     const apps: Apps = {
       open: app,
       encrypted: await register({ jwe: { required: true } }),
@@ -218,7 +201,11 @@ test('real answers are as the description says', async (t) => {
   await t.test('the token endpoint', async () => {
     const token = find('requestToken');
     const assertion = world.app.sign();
-    await expectFailure(token, await sendGood(token, world, { body: { grant_type: 'password', assertion } }), 'unsupported_grant_type');
+    await expectFailure(
+      token,
+      await sendGood(token, world, { body: { grant_type: 'password', assertion } }),
+      'unsupported_grant_type',
+    );
     const scoped = { ...toGrantBody('requestToken', assertion), scope: 'all' };
     await expectFailure(token, await sendGood(token, world, { body: scoped }), 'invalid_scope');
   });
@@ -229,7 +216,11 @@ test('real answers are as the description says', async (t) => {
     const holder = { ...world, bearer: await signIn(idproxy, app) };
     const starts = ['startRealTime', 'startRealTimeVersioned'].map(find);
     for (const start of starts) {
-      await expectFailure(start, await sendGood(start, holder, { body: { botInfo: { taskBotId: 'st-2' } } }), 'bot_forbidden');
+      await expectFailure(
+        start,
+        await sendGood(start, holder, { body: { botInfo: { taskBotId: 'st-2' } } }),
+        'bot_forbidden',
+      );
       await expectFailure(start, await sendGood(start, holder, { body: {} }), 'realtime_unavailable');
     }
     await idproxy.admin('PATCH', `/admin/apps/${app.clientId}`, { enabled: false });
@@ -241,8 +232,16 @@ test('real answers are as the description says', async (t) => {
   await t.test('apps that are not there, cannot be named, or change meanwhile', async () => {
     for (const operation of ['getApp', 'updateApp', 'deleteApp'].map(find)) {
       const body = operation.requestBody && { name: 'Other' };
-      await expectFailure(operation, await sendGood(operation, world, { clientId: 'cs-nobody', ...(body && { body }) }), 'app_not_found');
-      await expectFailure(operation, await sendGood(operation, world, { clientId: '%ff', ...(body && { body }) }), 'invalid_request');
+      await expectFailure(
+        operation,
+        await sendGood(operation, world, { clientId: 'cs-nobody', ...(body && { body }) }),
+        'app_not_found',
+      );
+      await expectFailure(
+        operation,
+        await sendGood(operation, world, { clientId: '%ff', ...(body && { body }) }),
+        'invalid_request',
+      );
     }
     const contended = await startWorld(openContended);
     await expectFailure(find('updateApp'), await sendGood(find('updateApp'), contended), 'app_conflict');
@@ -253,13 +252,17 @@ test('real answers are as the description says', async (t) => {
     const closed = await startIssuer(t, { callerAuth: { mode: 'api-key', keys }, allowAnonymous: false });
     const mail = 'alice@example.com';
     const login = await startUpstream(t, answerJson({ identity: 'bob' }));
-    const toForward = (url: string) => ({ callerAuth: { mode: 'forward-auth', url, identity: 'json:identity' } }) as const;
+    const toForward = (url: string) =>
+      ({ callerAuth: { mode: 'forward-auth', url, identity: 'json:identity' } }) as const;
     const forward = await startIssuer(t, toForward(login.url));
     const cut = await startUpstream(t, answerJson({}, 500));
     const broken = await startIssuer(t, toForward(cut.url));
     const claims = await startUpstream(t, answerJson({ text: 'x'.repeat(9_000) }));
     const jwk = { ...toPublicJwk(parseRsaPrivateKey(await createRsaPrivateKeyPem())), kid: 'k-1' };
-    const generous = await startIssuer(t, { jwe: { jwk, alg: 'RSA-OAEP', enc: 'A256GCM' }, claims: { url: claims.url } });
+    const generous = await startIssuer(t, {
+      jwe: { jwk, alg: 'RSA-OAEP', enc: 'A256GCM' },
+      claims: { url: claims.url },
+    });
     for (const operation of MINTS.map(find)) {
       const ask = (url: string, body: JsonObject, headers = {}): Promise<RawAnswer> => {
         const sent = toJsonCall(body);
@@ -267,7 +270,11 @@ test('real answers are as the description says', async (t) => {
       };
       const cookie = { cookie: 'session=1' };
       await expectFailure(operation, await ask(closed.url, { identity: mail }), 'credential_missing');
-      await expectFailure(operation, await ask(closed.url, { identity: mail }, { 'x-api-key': 'wrong' }), 'credential_invalid');
+      await expectFailure(
+        operation,
+        await ask(closed.url, { identity: mail }, { 'x-api-key': 'wrong' }),
+        'credential_invalid',
+      );
       await expectFailure(operation, await ask(closed.url, { isAnonymous: true }), 'anonymous_forbidden');
       await expectFailure(operation, await ask(forward.url, { identity: mail }, cookie), 'identity_mismatch');
       await expectFailure(operation, await ask(broken.url, { identity: mail }, cookie), 'upstream_unavailable');
@@ -291,14 +298,28 @@ test('real answers are as the description says', async (t) => {
     }
   });
 
+  /** An idproxy that has read nothing of its store yet, with the credentials of another one. */
+  const startUnused = async (): Promise<World> => {
+    const idproxy = await startIdproxyUnderTest();
+    t.after(() => idproxy.close());
+    return { ...world, idproxy };
+  };
+
   await t.test('a store that does not answer', async () => {
     const lost = await startWorld();
     const calls = new Map<string, Call>();
-    for (const { operationId } of operations.values()) calls.set(operationId, (await GOOD_CALLS[operationId]?.(lost)) ?? {});
-    await lost.idproxy.store.close();
+    for (const { operationId } of operations.values())
+      calls.set(operationId, (await GOOD_CALLS[operationId]?.(lost)) ?? {});
+    const unused = await startUnused();
+    for (const { idproxy } of [lost, unused]) await idproxy.store.close();
     for (const operation of operations.values()) {
       if (!documents(operation, 'store_unavailable')) continue;
-      await expectFailure(operation, await sendGood(operation, lost, calls.get(operation.operationId)), 'store_unavailable');
+      const at = operation.operationId === 'getJwks' ? unused : lost;
+      await expectFailure(
+        operation,
+        await sendGood(operation, at, calls.get(operation.operationId)),
+        'store_unavailable',
+      );
     }
     const readiness = await sendGood(find('getReadiness'), lost);
     await expectStatus(find('getReadiness'), readiness, 503);
@@ -308,16 +329,18 @@ test('real answers are as the description says', async (t) => {
   await t.test('a store that holds something else', async () => {
     const broken = await startWorld();
     const { documents: stored, sessions } = broken.idproxy.store;
-    const assertions = new Map(EXCHANGES.map((id) => [id, { body: toGrantBody(id, broken.app.sign()) }]));
-    const { sessionKey, text: bearer } = createBearer('0000');
-    await sessions.exchange({ tag: '0000', session: { key: sessionKey, body: '{', expiresInMs: 60_000 } });
-    await stored.insert('apps', 'cs-broken', '{}');
-    await stored.insert('platform-keys', 'jwe-1', '{}');
-    const holder = { ...broken, bearer, app: { ...broken.app, clientId: 'cs-broken' } };
+    const { sessionKey, tag, text: bearer } = createBearer('0000');
+    await sessions.exchange({ tag, session: { key: sessionKey, body: '{', expiresInMs: 60_000 } });
+    assert.ok(await stored.update('apps', broken.app.clientId, '{}', 1));
+    const keyless = await startUnused();
+    assert.ok(await keyless.idproxy.store.documents.insert('platform-keys', 'jwe-1', '{}'));
     for (const operation of operations.values()) {
       const { operationId } = operation;
-      if (!documents(operation, 'internal') || UNFORESEEN.includes(`${operationId} 500`) || MINTS.includes(operationId)) continue;
-      await expectFailure(operation, await sendGood(operation, holder, assertions.get(operationId)), 'internal');
+      const isReached =
+        documents(operation, 'internal') && !UNFORESEEN.includes(`${operationId} 500`) && !MINTS.includes(operationId);
+      if (!isReached) continue;
+      const at = ['getJwks', 'createApp'].includes(operationId) ? keyless : { ...broken, bearer };
+      await expectFailure(operation, await sendGood(operation, at), 'internal');
     }
   });
 
@@ -341,10 +364,17 @@ test('real answers are as the description says', async (t) => {
   });
 
   await t.test('whatever is documented was seen', () => {
-    const documented = [...operations.values()].flatMap(({ operationId, responses }) => Object.keys(responses).map((status) => `${operationId} ${status}`));
+    const documented = [...operations.values()].flatMap(({ operationId, responses }) =>
+      Object.keys(responses).map((status) => `${operationId} ${status}`),
+    );
     assert.deepEqual(documented.filter((one) => !seen.has(one)).sort(), [...UNFORESEEN].sort());
-    const codes = new Set([...operations.values()].flatMap(({ responses }) => Object.values(responses).flatMap(listCodes)));
+    const codes = new Set(
+      [...operations.values()].flatMap(({ responses }) => Object.values(responses).flatMap(listCodes)),
+    );
     for (const code of document['x-failures-outside-operations']) codes.add(code);
-    assert.deepEqual([...codes].filter((code) => !seenCodes.has(code)), []);
+    assert.deepEqual(
+      [...codes].filter((code) => !seenCodes.has(code)),
+      [],
+    );
   });
 });

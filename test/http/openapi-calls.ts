@@ -1,6 +1,11 @@
 import type { JsonObject } from '../../src/core/json.ts';
 import type { Operation, RawAnswer } from '../support/openapi.ts';
-import { ADMIN_TOKEN, type AppUnderTest, type IdproxyUnderTest, startIdproxyUnderTest } from '../support/idproxy-under-test.ts';
+import {
+  ADMIN_TOKEN,
+  type AppUnderTest,
+  type IdproxyUnderTest,
+  startIdproxyUnderTest,
+} from '../support/idproxy-under-test.ts';
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
@@ -40,7 +45,9 @@ export const GOOD_CALLS: Readonly<Record<string, (world: World) => Call | Promis
   grantJwtVersioned: ({ app }) => ({ body: { assertion: app.sign() } }),
   requestToken: ({ app }) => ({ body: { grant_type: JWT_BEARER, assertion: app.sign(), scope: '' } }),
   introspectToken: ({ bearer }) => ({ body: { token: bearer } }),
-  revokeToken: async ({ idproxy, app }) => ({ body: { token: await signIn(idproxy, app), token_type_hint: 'access_token' } }),
+  revokeToken: async ({ idproxy, app }) => ({
+    body: { token: await signIn(idproxy, app), token_type_hint: 'access_token' },
+  }),
   startRealTime: () => ({ body: { botInfo: { taskBotId: 'st-1' } } }),
   startRealTimeVersioned: () => ({ body: {} }),
   createApp: () => ({ body: { name: 'Web chat', algorithm: 'HS512', bots: ['st-1'], jwe: { required: true } } }),
@@ -48,7 +55,10 @@ export const GOOD_CALLS: Readonly<Record<string, (world: World) => Call | Promis
   updateApp: ({ app }) => ({ clientId: app.clientId, body: { name: 'Other name' } }),
   deleteApp: async ({ idproxy }) => ({ clientId: (await idproxy.register({ algorithm: 'HS256' })).clientId }),
   ...Object.fromEntries(
-    ['getUserInfo', 'getJwks', 'getMetadata', 'listApps', 'getHealth', 'getReadiness', 'getMetrics'].map((id) => [id, () => ({})]),
+    ['getUserInfo', 'getJwks', 'getMetadata', 'listApps', 'getHealth', 'getReadiness', 'getMetrics'].map((id) => [
+      id,
+      () => ({}),
+    ]),
   ),
 };
 
@@ -60,7 +70,9 @@ export function toCredential({ security }: Operation, bearer: string): Record<st
 
 /** A body as JSON, ready to be sent. */
 export function toJsonCall(body: JsonObject | undefined) {
-  return body === undefined ? { headers: {} } : { headers: { 'content-type': 'application/json' }, text: JSON.stringify(body) };
+  return body === undefined
+    ? { headers: {} }
+    : { headers: { 'content-type': 'application/json' }, text: JSON.stringify(body) };
 }
 
 /** A flat or once nested body as a form, ready to be sent. */
@@ -77,7 +89,11 @@ export function toFormCall(body: JsonObject) {
 export async function send(
   baseUrl: string,
   { method, path }: Operation,
-  { headers = {}, text, clientId = 'cs-nobody' }: { headers?: Readonly<Record<string, string>>; text?: string; clientId?: string },
+  {
+    headers = {},
+    text,
+    clientId = 'cs-nobody',
+  }: { headers?: Readonly<Record<string, string>>; text?: string; clientId?: string },
 ): Promise<RawAnswer> {
   const url = baseUrl + path.replace('{clientId}', clientId);
   const answer = await fetch(url, { method, headers, ...(text !== undefined && { body: text }) });

@@ -44,7 +44,12 @@ function listRoutes(stack: readonly Layer[]): string[] {
 
 const routesOf = (app: Express): string[] => listRoutes((app.router as unknown as { stack: Layer[] }).stack).sort();
 
-const shared = { logger: createLogger('silent'), metrics: createMetrics(), metricsToken: undefined, trustProxy: false } as const;
+const shared = {
+  logger: createLogger('silent'),
+  metrics: createMetrics(),
+  metricsToken: undefined,
+  trustProxy: false,
+} as const;
 const cors = { origins: [], allowLoopback: false, allowCredentials: false };
 
 async function createIdproxyRoutes(t: TestContext): Promise<string[]> {
@@ -52,7 +57,14 @@ async function createIdproxyRoutes(t: TestContext): Promise<string[]> {
   const store = createEmbeddedStore({ path: join(folder, 'test.db'), clock: systemClock });
   const idproxy = createIdproxyApp(
     { publicUrl: () => 'https://idproxy.example', rateLimitPerMinute: 1, cors },
-    { ...shared, store, vault: createVault(Buffer.alloc(32, 7)), clock: systemClock, isAdmin: () => false, introspectionKeys: parseKeyList('') },
+    {
+      ...shared,
+      store,
+      vault: createVault(Buffer.alloc(32, 7)),
+      clock: systemClock,
+      isAdmin: () => false,
+      introspectionKeys: parseKeyList(''),
+    },
   );
   t.after(async () => {
     idproxy.close();
@@ -87,7 +99,11 @@ const documentedRoutes = (document: OpenapiDocument, server: string): string[] =
     .sort();
 
 test('openapi.yaml is what the code says', async () => {
-  assert.equal(findStaleLine(await readFile('openapi.yaml', 'utf8'), createOpenapiYaml()), undefined, 'run "npm run openapi"');
+  assert.equal(
+    findStaleLine(await readFile('openapi.yaml', 'utf8'), createOpenapiYaml()),
+    undefined,
+    'run "npm run openapi"',
+  );
 });
 
 test('a stale description is told by its line', () => {
@@ -116,7 +132,10 @@ test('every operation has a summary, a success, a 4xx and a sample', async () =>
     const statuses = Object.keys(responses);
     assert.notEqual(summary, '', operationId);
     assert.equal(samples.length, 1, operationId);
-    assert.ok(statuses.some((status) => status.startsWith('4')), operationId);
+    assert.ok(
+      statuses.some((status) => status.startsWith('4')),
+      operationId,
+    );
     const successes = statuses.filter((status) => status.startsWith('2'));
     assert.equal(successes.length, WITHOUT_SUCCESS.includes(operationId) ? 0 : 1, operationId);
   }
@@ -127,7 +146,9 @@ async function findThrownCodes(): Promise<string[]> {
   const names = (await readdir('src', { recursive: true })).filter((name) => name.endsWith('.ts'));
   const sources = names.filter((name) => !/(?:^|\/)(?:[\w-]*paths|openapi-\w+)\.ts$|core\/errors\.ts$/.test(name));
   const text = (await Promise.all(sources.map((name) => readFile(join('src', name), 'utf8')))).join('\n');
-  return [...Object.keys(ERRORS)].filter((code) => code === 'internal' || text.includes(`'${code}'`)).sort();
+  return Object.keys(ERRORS)
+    .filter((code) => code === 'internal' || text.includes(`'${code}'`))
+    .sort();
 }
 
 test('the description and the table of failures list the same, with the same bodies', async () => {

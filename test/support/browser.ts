@@ -94,7 +94,9 @@ export async function openWatchedPage(browser: Browser): Promise<WatchedPage> {
       const timer = setTimeout(() => {
         waiters.delete(waiter);
         const seen = exchanges.map(({ method, url, status }) => `${method} ${url} ${status}`);
-        fail(new Error(`no exchange ${count} on ${path}; seen:\n${[...seen, ...consoleErrors, ...uncaught].join('\n')}`));
+        fail(
+          new Error(`no exchange ${count} on ${path}; seen:\n${[...seen, ...consoleErrors, ...uncaught].join('\n')}`),
+        );
       }, timeoutMs);
       const waiter: Waiter = {
         path,

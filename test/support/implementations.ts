@@ -59,8 +59,8 @@ function createPythonSigner(script: string): Signer {
 
 async function toNodeJoseKey(alg: JwsAlgorithm, key: string): Promise<nodeJose.JWK.Key> {
   return alg.startsWith('HS')
-    ? nodeJose.JWK.asKey({ kty: 'oct', k: Buffer.from(key).toString('base64url') })
-    : nodeJose.JWK.asKey(key, 'pem');
+    ? nodeJose.JWK.asKey({ kty: 'oct', k: Buffer.from(key).toString('base64url'), alg })
+    : nodeJose.JWK.asKey(key, 'pem', { alg });
 }
 
 /** Who signs and verifies besides us. */
@@ -78,10 +78,10 @@ export const SIGNERS: Readonly<Record<string, Signer>> = {
   },
   'node-jose': {
     sign: async ({ alg, key, claims }) => {
-      const options = { format: 'compact', alg, fields: { typ: 'JWT' } } as const;
-      const signed: unknown = await nodeJose.JWS.createSign(options, await toNodeJoseKey(alg, key))
-        .update(JSON.stringify(claims))
-        .final();
+      const options = { format: 'compact', fields: { typ: 'JWT' } } as const;
+      // A text would be taken as Latin-1.
+      const content = Buffer.from(JSON.stringify(claims));
+      const signed: unknown = await nodeJose.JWS.createSign(options, await toNodeJoseKey(alg, key)).update(content).final();
       return String(signed);
     },
     verify: async ({ alg, key, token }) => {
@@ -101,7 +101,7 @@ export const ENCRYPTERS: Readonly<Record<string, Encrypter>> = {
   'node-jose': {
     encrypt: async (content, jwk, enc) => {
       const options = { format: 'compact', contentAlg: enc, fields: { alg: 'RSA-OAEP', cty: 'JWT' } } as const;
-      return nodeJose.JWE.createEncrypt(options, await nodeJose.JWK.asKey(jwk)).update(content).final();
+      return nodeJose.JWE.createEncrypt(options, await nodeJose.JWK.asKey(jwk)).update(Buffer.from(content)).final();
     },
     decrypt: async (token, key) => {
       const { plaintext } = await nodeJose.JWE.createDecrypt(await nodeJose.JWK.asKey(key, 'pem')).decrypt(token);

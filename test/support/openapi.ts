@@ -33,7 +33,12 @@ interface OperationObject {
 
 /** The parts of the API description that tests read. */
 export interface OpenapiDocument {
-  readonly paths: Readonly<Record<string, Readonly<Record<string, OperationObject>> & { readonly servers: readonly { readonly description: string }[] }>>;
+  readonly paths: Readonly<
+    Record<
+      string,
+      Readonly<Record<string, OperationObject>> & { readonly servers: readonly { readonly description: string }[] }
+    >
+  >;
   readonly components: { readonly responses: Readonly<Record<string, DocumentedResponse>> };
   readonly 'x-failures-outside-operations': readonly string[];
 }
@@ -73,7 +78,9 @@ export function listOperations({ paths, components }: OpenapiDocument): Readonly
         path,
         method: method.toUpperCase(),
         servers: item.servers.map(({ description }) => description),
-        responses: Object.fromEntries(Object.entries(operation.responses).map(([status, one]) => [status, resolve(one)])),
+        responses: Object.fromEntries(
+          Object.entries(operation.responses).map(([status, one]) => [status, resolve(one)]),
+        ),
       });
     }
   }
@@ -97,7 +104,11 @@ export interface OpenapiJudge {
   /** @throws AssertionError where the answer is not as documented */
   checkAnswer(operation: Operation, answer: RawAnswer): Promise<void>;
   /** @throws AssertionError where the request is not as documented */
-  checkRequest(operation: Operation, headers: Readonly<Record<string, string>>, body: string | undefined): Promise<void>;
+  checkRequest(
+    operation: Operation,
+    headers: Readonly<Record<string, string>>,
+    body: string | undefined,
+  ): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -105,7 +116,9 @@ export interface OpenapiJudge {
 const JUDGED_AS: Readonly<Record<string, string>> = { 500: '450', 503: '453' };
 
 function toJudged(document: OpenapiDocument): OpenapiDocument {
-  const copy = structuredClone(document) as { paths: Record<string, Record<string, { responses?: Record<string, unknown> }>> };
+  const copy = structuredClone(document) as {
+    paths: Record<string, Record<string, { responses?: Record<string, unknown> }>>;
+  };
   for (const item of Object.values(copy.paths)) {
     for (const method of METHODS) {
       const operation = item[method];
@@ -159,7 +172,10 @@ export async function startOpenapiJudge(document: OpenapiDocument): Promise<Open
       if (type !== 'application/json') return;
       const id = randomUUID();
       answers.set(id, { status: Number(JUDGED_AS[status] ?? status), body: JSON.parse(text) });
-      const verdict = await fetch(toUrl(forAnswers.url, operation), { method: operation.method, headers: { 'x-answer': id } });
+      const verdict = await fetch(toUrl(forAnswers.url, operation), {
+        method: operation.method,
+        headers: { 'x-answer': id },
+      });
       assert.notEqual(verdict.status, 599, `${operation.operationId} ${status}: ${await verdict.text()}: ${text}`);
       assert.equal(verdict.status, Number(JUDGED_AS[status] ?? status));
       answers.delete(id);

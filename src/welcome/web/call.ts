@@ -38,7 +38,13 @@ export async function send(request: CallRequest): Promise<Call> {
   const { method, headers, body } = request;
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   try {
-    const response = await fetch(request.url, { method, headers, signal, cache: 'no-store', ...(body !== undefined && { body }) });
+    const response = await fetch(request.url, {
+      method,
+      headers,
+      signal,
+      cache: 'no-store',
+      ...(body !== undefined && { body }),
+    });
     const answer = toAnswer(response, await response.text());
     const failure = response.ok ? undefined : describeRefusal(answer, response.headers.get('retry-after'));
     return { request, answer, durationMs: performance.now() - startedAt, ...(failure && { failure }) };

@@ -23,13 +23,17 @@ const DATES: ReadonlySet<string> = new Set(['iat', 'nbf', 'exp']);
 export function createTokenView(token: string): HTMLElement {
   const decoded = parseToken(token);
   const view = createElement('div', { class: 'token-view' }, createCompact(decoded), createLegend(decoded));
-  view.append(createMembers(`${decoded.kind} header`, decoded.header, { ...MEANINGS, alg: ALGORITHM_MEANINGS[decoded.kind] }));
+  view.append(
+    createMembers(`${decoded.kind} header`, decoded.header, { ...MEANINGS, alg: ALGORITHM_MEANINGS[decoded.kind] }),
+  );
   if (decoded.payload) view.append(createMembers('Payload', decoded.payload, MEANINGS));
-  else view.append(createElement('p', { class: 'note' }, 'Encrypted: only the idproxy can read the signed JWT inside.'));
+  else
+    view.append(createElement('p', { class: 'note' }, 'Encrypted: only the idproxy can read the signed JWT inside.'));
   return view;
 }
 
-const toClass = (index: number, { kind }: DecodedToken): string => `part part-${index}${kind === 'JWE' ? ' of-jwe' : ''}`;
+const toClass = (index: number, { kind }: DecodedToken): string =>
+  `part part-${index}${kind === 'JWE' ? ' of-jwe' : ''}`;
 
 function createCompact(decoded: DecodedToken): HTMLElement {
   const compact = createElement('code', { class: 'token' });

@@ -102,7 +102,13 @@ async function exchange(): Promise<void> {
   const lifeSeconds = Number(call.answer?.members['expires_in']);
   steps.exchange.result.replaceChildren(
     createElement('code', { class: 'token bearer' }, accessToken),
-    createElement('p', { class: 'note' }, 'Opaque: it says nothing to whoever finds it, and it ', createExpiry(nowSeconds() + lifeSeconds), '.'),
+    createElement(
+      'p',
+      { class: 'note' },
+      'Opaque: it says nothing to whoever finds it, and it ',
+      createExpiry(nowSeconds() + lifeSeconds),
+      '.',
+    ),
   );
   say(steps.exchange, 'good', `Granted: a bearer for ${toDuration(lifeSeconds)}.`);
 }
@@ -122,7 +128,8 @@ async function ask(): Promise<void> {
   steps.ask.calls.replaceChildren(createCallView(call));
   const { sub, userId, isAnonymous } = call.answer?.members ?? {};
   const who = isAnonymous === true ? `an anonymous user, ${String(sub)}` : String(sub);
-  if (call.failure === undefined) say(steps.ask, 'good', `You are ${who}. The platform’s id for you is ${String(userId)}.`);
+  if (call.failure === undefined)
+    say(steps.ask, 'good', `You are ${who}. The platform’s id for you is ${String(userId)}.`);
   else say(steps.ask, 'bad', call.failure);
 }
 
@@ -148,7 +155,10 @@ anonymous.addEventListener('change', () => {
 buttons.exchange.addEventListener('click', () => void run(exchange));
 buttons.replay.addEventListener('click', () => void run(replay));
 buttons.ask.addEventListener('click', () => void run(ask));
-for (const [selector, url] of [['#issuer-url', issuerUrl], ['#idproxy-url', idproxyUrl]] as const) {
+for (const [selector, url] of [
+  ['#issuer-url', issuerUrl],
+  ['#idproxy-url', idproxyUrl],
+] as const) {
   findElement(HTMLElement, selector).textContent = url;
 }
 refreshButtons();

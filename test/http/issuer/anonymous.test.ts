@@ -68,7 +68,7 @@ describe('anonymous users', () => {
   it('may not merge', async (t) => {
     const issuer = await startIssuer(t);
     const answer = await issuer.ask({ isAnonymous: true, identityToMerge: 'anon' });
-    assertRefused(answer, 400, /^"identityToMerge": is for users who are not anonymous$/);
+    assertRefused(answer, 400, /^"identityToMerge" is for users who are not anonymous$/);
   });
 
   for (const [mode, createMode] of Object.entries(AUTHENTICATED)) {
@@ -89,7 +89,7 @@ describe('anonymous users', () => {
         assertRefused(
           await issuer.ask({ isAnonymous: true, identity }),
           400,
-          /^"identity": an anonymous user has a random one/,
+          /^"identity" of an anonymous user must be random/,
         );
       }
     });

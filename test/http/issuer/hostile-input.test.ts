@@ -121,7 +121,7 @@ describe('hostile bodies', () => {
     assertRefused(
       answer,
       400,
-      /^"identity": must be one text; "isAnonymous": must be true or false; "aud": must be one text$/,
+      /^"identity" must be a string; "isAnonymous" must be true or false; "aud" must be a string$/,
     );
     assert.doesNotMatch(answer.text, /s3cret/);
   });

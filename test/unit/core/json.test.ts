@@ -53,7 +53,7 @@ const refused: Record<string, { text: string; message: RegExp }> = {
   'an escaped quote at the end': { text: '{"a":"b\\"}', message: INVALID },
   'more brackets closed than opened': {
     text: `{"a":${']'.repeat(100)}${'['.repeat(40)}`,
-    message: /^(?:not valid|nested)/,
+    message: /not valid JSON$/,
   },
   'a trailing comma': { text: '{"a":1,}', message: INVALID },
   'a comment': { text: '{"a":1/* : */}', message: INVALID },

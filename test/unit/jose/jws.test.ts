@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { createHmac, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
 import { before, describe, it } from 'node:test';
 
 import * as fc from 'fast-check';
@@ -88,6 +88,23 @@ describe('HMAC on node:crypto', () => {
       );
     });
   }
+
+  it('takes a token for what its header says: the right MAC under the wrong name is refused', async () => {
+    const secret = randomBytes(64).toString('base64');
+    for (const [alg, hash] of [
+      ['HS256', 'sha256'],
+      ['HS512', 'sha512'],
+    ] as const) {
+      const verifier = await createJwsVerifier(alg, secret);
+      for (const named of [alg, 'HS384', 'none', alg.toLowerCase(), undefined]) {
+        const input = [{ alg: named }, { sub: 'alice' }]
+          .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+          .join('.');
+        const token = parseJws(`${input}.${createHmac(hash, secret).update(input).digest('base64url')}`);
+        assert.equal(await verifier.verify(token), named === alg, `${alg} named ${named}`);
+      }
+    }
+  });
 
   it('agrees with jsonwebtoken', async () => {
     for (const alg of HMACS) {

@@ -1,0 +1,106 @@
+const FORM = 'application/x-www-form-urlencoded; charset=utf-8';
+const JSON_TYPE = 'application/json; charset=UTF-8';
+/** The user of every client who is not anonymous. */
+export const IDENTITY = 'alice@example.com';
+
+/** A request as it was recorded, with what an earlier answer fills in. */
+export interface Recording {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly toBody: (value: string) => string;
+}
+
+/** The three requests that a client makes: `mint` is filled with nothing, `exchange` with the JWT, `start` with the bearer. */
+export interface Client {
+  readonly mint: Recording;
+  readonly exchange: Recording;
+  readonly start: Recording;
+  readonly sub: RegExp;
+}
+
+const BOT = { chatBot: 'My Bot', taskBotId: 'st-7b0c1e52-8f0e-4d3e-9c1d-2f5a6b7c8d9e' };
+const BOT_FIELDS = `botInfo%5BchatBot%5D=My%20Bot&botInfo%5BtaskBotId%5D=${BOT.taskBotId}`;
+
+/** The published mobile clients. */
+export const CLIENTS: Readonly<Record<string, Client>> = {
+  Android: {
+    sub: /^alice@example\.com$/,
+    mint: {
+      path: '/users/sts',
+      headers: { 'content-type': JSON_TYPE, alg: 'RS256', typ: 'JWT', 'user-agent': 'okhttp/3.11.0' },
+      toBody: () =>
+        JSON.stringify({
+          clientId: 'cs-1',
+          clientSecret: 'x',
+          identity: IDENTITY,
+          aud: 'https://idproxy.kore.com/authorize',
+          isAnonymous: false,
+        }),
+    },
+    exchange: {
+      path: '/api/oAuth/token/jwtgrant',
+      headers: { 'content-type': JSON_TYPE, 'user-agent': 'okhttp/3.11.0' },
+      toBody: (jwt) => JSON.stringify({ assertion: jwt, botInfo: { ...BOT, customData: { name: 'Alice' } } }),
+    },
+    start: {
+      path: '/api/rtm/start',
+      headers: { 'content-type': JSON_TYPE, 'x-rtm-v': '1' },
+      toBody: () => JSON.stringify({ botInfo: { ...BOT, customData: {} } }),
+    },
+  },
+  'React Native': {
+    sub: /^alice@example\.com$/,
+    mint: {
+      path: '/api/users/sts/',
+      headers: { 'content-type': 'application/json', accept: 'application/json', alg: 'RS256', typ: 'JWT' },
+      toBody: () =>
+        JSON.stringify({ clientId: '', clientSecret: '', identity: IDENTITY, aud: '', isAnonymous: 'false' }),
+    },
+    exchange: {
+      path: '/api/oAuth/token/jwtgrant',
+      headers: { 'content-type': 'application/json' },
+      toBody: (jwt) => JSON.stringify({ assertion: jwt, botInfo: BOT, token: {}, uiVersion: 'v2' }),
+    },
+    start: {
+      path: '/api/rtm/start',
+      headers: { 'content-type': 'application/json', 'x-rtm-v': '1' },
+      toBody: () => JSON.stringify({ botInfo: BOT, language: 'en', token: {} }),
+    },
+  },
+  'iOS, a known user': {
+    sub: /^alice@example\.com$/,
+    mint: {
+      path: '/users/sts',
+      headers: { 'content-type': FORM, alg: 'RS256', typ: 'JWT' },
+      toBody: () => `aud=&clientId=cs-1&clientSecret=x&identity=${encodeURIComponent(IDENTITY)}&isAnonymous=0`,
+    },
+    exchange: {
+      path: '/api/1.1/oAuth/token/jwtgrant',
+      headers: { 'content-type': FORM },
+      toBody: (jwt) => `assertion=${jwt}&${BOT_FIELDS}`,
+    },
+    start: {
+      path: '/api/1.1/rtm/start',
+      headers: { 'content-type': FORM },
+      toBody: (bearer) => `authorization=bearer%20${bearer}&${BOT_FIELDS}`,
+    },
+  },
+  'iOS, an anonymous user': {
+    sub: /^[\w-]{22}$/,
+    mint: {
+      path: '/users/sts',
+      headers: { 'content-type': FORM, alg: 'RS256', typ: 'JWT' },
+      toBody: () => 'aud=&clientId=cs-1&clientSecret=x&identity=&isAnonymous=1',
+    },
+    exchange: {
+      path: '/api/1.1/oAuth/token/jwtgrant',
+      headers: { 'content-type': FORM },
+      toBody: (jwt) => `assertion=${jwt}&${BOT_FIELDS}&botInfo%5BcustomData%5D%5Bname%5D=Ann`,
+    },
+    start: {
+      path: '/api/rtm/start',
+      headers: { 'content-type': FORM },
+      toBody: (bearer) => `authorization=bearer%20${bearer}&authorization=bearer%20${bearer}&${BOT_FIELDS}`,
+    },
+  },
+};

@@ -1,0 +1,362 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import jsonwebtoken from 'jsonwebtoken';
+
+import { REFUSED_KEYS, RSA_PRIVATE, RSA_SPKI, TAKEN_KEYS } from './admin-keys.ts';
+import { type AdminAnswer, startAdmin } from './admin-under-test.ts';
+
+const AUDIENCES = ['https://idproxy.kore.com/authorize', 'https://idproxy.kore.ai/authorize'];
+
+/** What an app has that says nothing but its name and algorithm. */
+const DEFAULTS = {
+  enforceJti: false,
+  jwe: { required: false, algs: ['RSA-OAEP'], encs: ['A128CBC-HS256', 'A128GCM', 'A256GCM'] },
+  allowAnonymous: false,
+  autoRegister: true,
+  audiences: AUDIENCES,
+  bots: [],
+  enabled: true,
+  maxLifetimeSeconds: 86_400,
+  bearerLifetimeSeconds: 3_600,
+  clockToleranceSeconds: 15,
+  reuseWindowSeconds: 0,
+};
+
+const SECRET_LENGTHS = { HS256: 44, HS512: 88, RS256: 0, RS512: 0 } as const;
+
+function assertRefused({ status, body, text }: AdminAnswer, expected: number, msg: RegExp): void {
+  assert.equal(status, expected, text);
+  const errors = body['errors'] as { msg: string; code: number }[];
+  assert.deepEqual(errors, [{ msg: errors[0]?.msg, code: expected }]);
+  assert.match(errors[0]?.msg ?? '', msg);
+}
+
+describe('registration', () => {
+  for (const [algorithm, length] of Object.entries(SECRET_LENGTHS)) {
+    it(`makes an app with the documented defaults: ${algorithm}`, async (t) => {
+      const admin = await startAdmin(t);
+      const publicKey = length === 0 ? RSA_SPKI : undefined;
+      const answer = await admin.send('POST', '/admin/apps', { name: ' Web chat ', algorithm, publicKey });
+      assert.equal(answer.status, 201, answer.text);
+      assert.equal(answer.headers.get('cache-control'), 'no-store');
+      const { clientId, clientSecret, jwk, createdAt, updatedAt, ...rest } = answer.body;
+      assert.match(String(clientId), /^cs-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+      assert.equal(answer.headers.get('location'), `/admin/apps/${String(clientId)}`);
+      assert.deepEqual(rest, { name: 'Web chat', algorithm, ...(publicKey && { publicKey }), ...DEFAULTS });
+      assert.equal(createdAt, updatedAt);
+      assert.ok(Math.abs(Date.parse(String(createdAt)) - Date.now()) < 10_000);
+      if (length === 0) assert.equal(clientSecret, undefined);
+      else assert.match(String(clientSecret), new RegExp(`^[A-Za-z0-9+/]{${length - 2}}[A-Za-z0-9+/=]=$`));
+      const { keys } = (await admin.send('GET', '/.well-known/jwks.json')).body as { keys: object[] };
+      assert.deepEqual(keys, [jwk]);
+      assert.deepEqual(Object.keys(jwk as object).sort(), ['e', 'kid', 'kty', 'n', 'use']);
+
+      const shown = await admin.send('GET', `/admin/apps/${String(clientId)}`);
+      assert.deepEqual(shown.body, { clientId, createdAt, updatedAt, ...rest });
+      assert.deepEqual((await admin.send('GET', '/admin/apps')).body, { apps: [shown.body] });
+    });
+  }
+
+  it('makes another secret and client id each time', async (t) => {
+    const admin = await startAdmin(t);
+    const made = await Promise.all(Array.from({ length: 5 }, () => admin.create()));
+    assert.equal(new Set(made.map(({ clientId }) => clientId)).size, 5);
+    assert.equal(new Set(made.map((app) => app['clientSecret'])).size, 5);
+  });
+
+  for (const [name, { publicKey, shown }] of Object.entries(TAKEN_KEYS)) {
+    it(`takes a public key: ${name}`, async (t) => {
+      const admin = await startAdmin(t);
+      const app = await admin.create({ name: 'a', algorithm: 'RS512', publicKey });
+      assert.equal(app['publicKey'], shown);
+      const patched = await admin.send('PATCH', `/admin/apps/${app.clientId}`, { publicKey });
+      assert.equal(patched.body['publicKey'], shown);
+    });
+  }
+
+  it('refuses other keys and says why', async (t) => {
+    const admin = await startAdmin(t);
+    const { clientId } = await admin.create({ name: 'a', algorithm: 'RS256', publicKey: RSA_SPKI });
+    for (const [name, { publicKey, msg }] of Object.entries(REFUSED_KEYS)) {
+      await t.test(name, async () => {
+        const created = await admin.send('POST', '/admin/apps', { name: 'a', algorithm: 'RS256', publicKey });
+        assertRefused(created, 400, msg);
+        assert.doesNotMatch(created.text, /BEGIN|MII/);
+        if (publicKey !== undefined) assertRefused(await admin.send('PATCH', `/admin/apps/${clientId}`, { publicKey }), 400, msg);
+      });
+    }
+    assert.equal(((await admin.send('GET', '/admin/apps')).body['apps'] as unknown[]).length, 1);
+    assert.equal((await admin.send('GET', `/admin/apps/${clientId}`)).body['publicKey'], RSA_SPKI);
+  });
+
+  it('refuses a public key for an algorithm with a secret', async (t) => {
+    const admin = await startAdmin(t);
+    assertRefused(await admin.send('POST', '/admin/apps', { name: 'a', algorithm: 'HS256', publicKey: RSA_SPKI }), 400, /made here/);
+    const { clientId } = await admin.create();
+    assertRefused(await admin.send('PATCH', `/admin/apps/${clientId}`, { publicKey: RSA_SPKI }), 400, /made here/);
+  });
+});
+
+/** Members that are taken at their bounds and refused beyond. */
+const BOUNDS: Readonly<Record<string, { taken: readonly unknown[]; refused: readonly unknown[] }>> = {
+  name: { taken: ['a', 'x'.repeat(128)], refused: ['', '   ', 'x'.repeat(129), 5, null, ['a']] },
+  enforceJti: { taken: [true, false], refused: ['true', 1, null] },
+  allowAnonymous: { taken: [true], refused: ['false', 0] },
+  autoRegister: { taken: [false], refused: ['', {}] },
+  enabled: { taken: [false, true], refused: ['true', null] },
+  audiences: { taken: [['a'], Array.from({ length: 16 }, (_, index) => `a${index}`), ['x'.repeat(1_024)]], refused: [[], 'a', [''], [5], ['x'.repeat(1_025)], Array.from({ length: 17 }, () => 'a')] },
+  bots: { taken: [[], ['st-1'], Array.from({ length: 100 }, (_, index) => `b${index}`)], refused: ['st-1', [''], ['x'.repeat(129)], Array.from({ length: 101 }, () => 'b')] },
+  maxLifetimeSeconds: { taken: [60, 2_592_000], refused: [59, 2_592_001, 60.5, '60', -1, 1e300, null] },
+  bearerLifetimeSeconds: { taken: [60, 2_592_000], refused: [59, 2_592_001, 0, '3600'] },
+  clockToleranceSeconds: { taken: [0, 300], refused: [-1, 301, 0.5, '15'] },
+  reuseWindowSeconds: { taken: [0, 3_600], refused: [-1, 3_601, true] },
+  jwe: {
+    taken: [{ required: true, algs: ['RSA-OAEP'], encs: ['A256GCM'] }],
+    refused: [{ required: 'true' }, { algs: [] }, { algs: ['none'] }, { algs: ['RSA-OAEP-256'] }, { encs: ['A192GCM'] }, { encs: 'A256GCM' }, { other: 1 }, [], 'A256GCM', true],
+  },
+};
+
+describe('a member of an app', () => {
+  for (const [member, { taken, refused }] of Object.entries(BOUNDS)) {
+    it(`is held within its bounds, at creation and at change: ${member}`, async (t) => {
+      const admin = await startAdmin(t);
+      const { clientId } = await admin.create();
+      const base = { name: 'a', algorithm: 'HS256' };
+      for (const value of taken) {
+        assert.deepEqual((await admin.create({ ...base, [member]: value }))[member], value);
+        const { status, body } = await admin.send('PATCH', `/admin/apps/${clientId}`, { [member]: value });
+        assert.deepEqual([status, body[member]], [200, value]);
+      }
+      for (const value of refused) {
+        const msg = new RegExp(`"${member}`);
+        assertRefused(await admin.send('POST', '/admin/apps', { ...base, [member]: value }), 400, msg);
+        assertRefused(await admin.send('PATCH', `/admin/apps/${clientId}`, { [member]: value }), 400, msg);
+      }
+      assert.deepEqual((await admin.send('GET', `/admin/apps/${clientId}`)).body[member], taken.at(-1));
+    });
+  }
+
+  /** Registrations that are refused as a whole. */
+  const REFUSED: Readonly<Record<string, { body: unknown; status?: number; msg: RegExp }>> = {
+    'nothing': { body: {}, msg: /"name"[^]*"algorithm"/ },
+    'no algorithm': { body: { name: 'a' }, msg: /"algorithm"/ },
+    'an algorithm nobody knows': { body: { name: 'a', algorithm: 'none' }, msg: /"algorithm"/ },
+    'an algorithm of another family': { body: { name: 'a', algorithm: 'ES256' }, msg: /"algorithm"/ },
+    'an algorithm in lower case': { body: { name: 'a', algorithm: 'hs256' }, msg: /"algorithm"/ },
+    'an unknown member': { body: { name: 'a', algorithm: 'HS256', enforceJTI: true }, msg: /enforceJTI/ },
+    'a client id of its own': { body: { name: 'a', algorithm: 'HS256', clientId: 'cs-1' }, msg: /clientId/ },
+    'a secret of its own': { body: { name: 'a', algorithm: 'HS256', clientSecret: 'short' }, msg: /clientSecret/ },
+    'a sealed secret': { body: { name: 'a', algorithm: 'HS256', sealedSecret: 'x' }, msg: /sealedSecret/ },
+    '__proto__': { body: '{"name":"a","algorithm":"HS256","__proto__":{"enabled":false}}', msg: /__proto__|unknown|[Uu]nrecognized/ },
+    'a member twice': { body: '{"name":"a","algorithm":"HS256","name":"b"}', msg: /twice/ },
+    'an array': { body: '[]', msg: /object/ },
+    'more than fits': { body: { name: 'a', algorithm: 'HS256', bots: ['x'.repeat(40_000)] }, status: 413, msg: /larger than 32768/ },
+  };
+  for (const [name, { body, status = 400, msg }] of Object.entries(REFUSED)) {
+    it(`is refused with the rest: ${name}`, async (t) => {
+      const admin = await startAdmin(t);
+      assertRefused(await admin.send('POST', '/admin/apps', body), status, msg);
+      assert.deepEqual((await admin.send('GET', '/admin/apps')).body, { apps: [] });
+    });
+  }
+});
+
+describe('a change', () => {
+  it('touches what it names and nothing else', async (t) => {
+    const admin = await startAdmin(t);
+    const { clientId, clientSecret, jwk: _, ...before } = await admin.create({ name: 'a', algorithm: 'HS512', bots: ['st-1'], reuseWindowSeconds: 9 });
+    const path = `/admin/apps/${clientId}`;
+    const steps: readonly (readonly [object, object])[] = [
+      [{ name: 'b' }, { name: 'b' }],
+      [{ jwe: { required: true } }, { name: 'b', jwe: { ...DEFAULTS.jwe, required: true } }],
+      [{ jwe: { encs: ['A256GCM'] } }, { name: 'b', jwe: { ...DEFAULTS.jwe, required: true, encs: ['A256GCM'] } }],
+      [{ jwe: {} }, { name: 'b', jwe: { ...DEFAULTS.jwe, required: true, encs: ['A256GCM'] } }],
+      [{}, { name: 'b', jwe: { ...DEFAULTS.jwe, required: true, encs: ['A256GCM'] } }],
+    ];
+    for (const [patch, changed] of steps) {
+      const { status, body, text } = await admin.send('PATCH', path, patch);
+      assert.equal(status, 200, text);
+      assert.deepEqual({ ...body, updatedAt: '' }, { clientId, ...before, ...changed, updatedAt: '' });
+      assert.ok(Date.parse(String(body['updatedAt'])) >= Date.parse(String(before['createdAt'])));
+      assert.ok(!text.includes(String(clientSecret)));
+    }
+  });
+
+  for (const member of ['algorithm', 'clientId', 'clientSecret', 'sealedSecret', 'createdAt', 'updatedAt', 'other']) {
+    it(`of "${member}" is refused`, async (t) => {
+      const admin = await startAdmin(t);
+      const { clientId } = await admin.create();
+      assertRefused(await admin.send('PATCH', `/admin/apps/${clientId}`, { [member]: 'HS256' }), 400, new RegExp(member));
+    });
+  }
+
+  it('of many at once is taken from one after the other; who loses is told so', async (t) => {
+    const admin = await startAdmin(t);
+    const { clientId } = await admin.create();
+    const bots = Array.from({ length: 8 }, (_, index) => `bot-${index}`);
+    const answers = await Promise.all(bots.map((bot) => admin.send('PATCH', `/admin/apps/${clientId}`, { bots: [bot] })));
+    const statuses = new Set(answers.map(({ status }) => status));
+    assert.ok([...statuses].every((status) => status === 200 || status === 409), [...statuses].join());
+    const taken = answers.filter(({ status }) => status === 200).map(({ body }) => (body['bots'] as string[])[0]);
+    const [last] = (await admin.send('GET', `/admin/apps/${clientId}`)).body['bots'] as string[];
+    assert.ok(taken.includes(last));
+    for (const answer of answers) if (answer.status === 409) assertRefused(answer, 409, /changed by someone else/);
+  });
+
+  it('is gone with its app', async (t) => {
+    const admin = await startAdmin(t);
+    const { clientId } = await admin.create();
+    const path = `/admin/apps/${clientId}`;
+    const deleted = await admin.send('DELETE', path);
+    assert.deepEqual([deleted.status, deleted.text], [204, '']);
+    for (const [method, body] of [['GET'], ['PATCH', {}], ['DELETE']] as const) assertRefused(await admin.send(method, path, body), 404, /no app has this client id/);
+    assert.deepEqual((await admin.send('GET', '/admin/apps')).body, { apps: [] });
+  });
+
+  const ODD_PATHS: Readonly<Record<string, number>> = {
+    '/admin/apps/none': 404,
+    '/admin/apps/__proto__': 404,
+    '/admin/apps/%00': 404,
+    '/admin/apps/%zz': 400,
+    [`/admin/apps/${'x'.repeat(4_000)}`]: 404,
+    '/admin/other': 404,
+    '/admin': 404,
+  };
+  for (const [path, status] of Object.entries(ODD_PATHS)) {
+    it(`of nothing is refused: ${path.slice(0, 30)}`, async (t) => {
+      const admin = await startAdmin(t);
+      for (const method of ['GET', 'DELETE']) assertRefused(await admin.send(method, path), status, /./);
+    });
+  }
+
+  it('by another method is told which ones there are', async (t) => {
+    const admin = await startAdmin(t);
+    const { clientId } = await admin.create();
+    const collection = await admin.send('PUT', '/admin/apps', {});
+    assertRefused(collection, 405, /use GET, POST here/);
+    assert.equal(collection.headers.get('allow'), 'GET, POST');
+    const single = await admin.send('PUT', `/admin/apps/${clientId}`, {});
+    assert.equal(single.headers.get('allow'), 'GET, PATCH, DELETE');
+  });
+});
+
+describe('the admin API', () => {
+  const TOKENS: Readonly<Record<string, { authorization: string; msg: RegExp }>> = {
+    'no token': { authorization: '', msg: /a credential is missing/ },
+    'another scheme': { authorization: 'Basic YTpi', msg: /a credential is missing/ },
+    'a wrong token': { authorization: `Bearer ${'x'.repeat(43)}`, msg: /the credential is not valid/ },
+    'a short token': { authorization: 'Bearer x', msg: /the credential is not valid/ },
+  };
+  for (const [name, { authorization, msg }] of Object.entries(TOKENS)) {
+    it(`is closed to ${name}`, async (t) => {
+      const admin = await startAdmin(t);
+      const { clientId } = await admin.create();
+      for (const path of ['/admin/apps', `/admin/apps/${clientId}`, '/admin', '/admin/none', '/ADMIN/apps', '/admin/apps/']) {
+        for (const method of ['GET', 'POST', 'PATCH', 'DELETE', 'PUT', 'OPTIONS']) {
+          const answer = await admin.send(method, path, method === 'GET' ? undefined : {}, { authorization, origin: 'http://page.example' });
+          assertRefused(answer, 401, msg);
+          assert.match(answer.headers.get('www-authenticate') ?? '', /^Bearer realm="countersign"/);
+          assert.equal(answer.headers.get('access-control-allow-origin'), null);
+        }
+      }
+      assert.equal((await admin.send('GET', `/admin/apps/${clientId}`)).status, 200);
+    });
+  }
+
+  it('is limited by 429', async (t) => {
+    const admin = await startAdmin(t, { rateLimitPerMinute: 2 });
+    const statuses = [];
+    for (let index = 0; index < 3; index++) statuses.push((await admin.send('GET', '/admin/apps', undefined, { authorization: 'Bearer x' })).status);
+    assert.deepEqual(statuses, [401, 401, 429]);
+  });
+
+  it('writes who was made, changed and deleted, and no secret', async (t) => {
+    const admin = await startAdmin(t);
+    const { clientId, clientSecret } = await admin.create();
+    await admin.send('PATCH', `/admin/apps/${clientId}`, { enabled: false });
+    await admin.send('DELETE', `/admin/apps/${clientId}`);
+    const acts = admin.lines().filter(({ msg }) => msg === 'admin act');
+    assert.deepEqual(acts.map((line) => [line['act'], line['clientId']]), [
+      ['app created', clientId],
+      ['app updated', clientId],
+      ['app deleted', clientId],
+    ]);
+    assert.ok(!JSON.stringify(admin.lines()).includes(String(clientSecret)));
+    assert.ok(!JSON.stringify(admin.lines()).includes(admin.token));
+  });
+
+  it('keeps secrets and private keys out of the database files in clear', async (t) => {
+    const admin = await startAdmin(t);
+    const app = await admin.create({ name: 'named in clear', algorithm: 'HS512' });
+    const secret = String(app['clientSecret']);
+    const token = jsonwebtoken.sign({ aud: AUDIENCES[0], iss: app.clientId, sub: 'alice', jti: 'j-1' }, secret, { algorithm: 'HS512', expiresIn: 60 });
+    const { status, body } = await admin.send('POST', '/authorize', { assertion: token });
+    assert.equal(status, 200);
+    const names = (await readdir(admin.folder)).filter((name) => name.startsWith('countersign.db'));
+    assert.ok(names.length >= 2, names.join());
+    const bytes = Buffer.concat(await Promise.all(names.map((name) => readFile(join(admin.folder, name)))));
+    assert.ok(bytes.includes('named in clear'), 'the files hold the app');
+    for (const hidden of [secret, String(body['access_token']), token, 'PRIVATE KEY']) assert.ok(!bytes.includes(hidden), hidden.slice(0, 8));
+    for (const hidden of [Buffer.from(secret, 'base64'), Buffer.from(secret).toString('base64url')]) assert.ok(!bytes.includes(hidden));
+  });
+
+  it('obeys a change at once, for a token of each algorithm', async (t) => {
+    const admin = await startAdmin(t);
+    for (const algorithm of ['HS256', 'HS512', 'RS256', 'RS512'] as const) {
+      const isRsa = algorithm.startsWith('RS');
+      const { clientId, clientSecret } = await admin.create({ name: 'a', algorithm, ...(isRsa && { publicKey: RSA_SPKI }) });
+      const exchange = (jti: string): Promise<AdminAnswer> => {
+        const key = isRsa ? RSA_PRIVATE : String(clientSecret);
+        const assertion = jsonwebtoken.sign({ aud: AUDIENCES[0], iss: clientId, sub: 'alice', jti }, key, { algorithm, expiresIn: 60 });
+        return admin.send('POST', '/authorize', { assertion });
+      };
+      const granted = await exchange('1');
+      assert.equal(granted.status, 200, granted.text);
+      const authorization = `Bearer ${String(granted.body['access_token'])}`;
+      const who = async (): Promise<number> => (await admin.send('GET', '/api/1.1/userinfo', undefined, { authorization })).status;
+      assert.equal(await who(), 200);
+      await admin.send('PATCH', `/admin/apps/${clientId}`, { enabled: false });
+      assertRefused(await exchange('2'), 401, /this client is disabled/);
+      assert.equal(await who(), 403);
+      await admin.send('PATCH', `/admin/apps/${clientId}`, { enabled: true });
+      assert.equal((await exchange('2')).status, 200);
+      await admin.send('DELETE', `/admin/apps/${clientId}`);
+      assertRefused(await exchange('3'), 401, /not signed or encrypted by a known client/);
+      assert.equal(await who(), 403);
+    }
+  });
+
+  it('is obeyed soon by another process on the same folder', async (t) => {
+    const one = await startAdmin(t);
+    const other = await startAdmin(t, { folder: one.folder });
+    const { clientId, clientSecret } = await one.create();
+    const exchange = (jti: string): Promise<AdminAnswer> =>
+      other.send('POST', '/authorize', { assertion: jsonwebtoken.sign({ aud: AUDIENCES[0], iss: clientId, sub: 'a', jti }, String(clientSecret), { expiresIn: 60 }) });
+    assert.equal((await exchange('first')).status, 200);
+    const startedAt = performance.now();
+    await one.send('PATCH', `/admin/apps/${clientId}`, { enabled: false });
+    let count = 0;
+    while ((await exchange(`n-${count++}`)).status === 200) assert.ok(performance.now() - startedAt < 1_000, 'within a second');
+    assert.ok(count > 0);
+  });
+
+  it('under another master key grants nothing, and says so in readiness', async (t) => {
+    const one = await startAdmin(t);
+    const { clientId, clientSecret } = await one.create();
+    const other = await startAdmin(t, { folder: one.folder, masterKey: Buffer.alloc(32, 9) });
+    const assertion = jsonwebtoken.sign({ aud: AUDIENCES[0], iss: clientId, sub: 'a', jti: '1' }, String(clientSecret), { expiresIn: 60 });
+    const refused = await other.send('POST', '/authorize', { assertion });
+    assert.ok([500, 503].includes(refused.status), refused.text);
+    assert.doesNotMatch(refused.text, /access_token|master|seal/);
+    const ready = await other.send('GET', '/readyz');
+    assert.equal(ready.status, 503);
+    const checks = ready.body['checks'] as Record<string, string>;
+    assert.equal(checks['store'], 'ok');
+    assert.match(checks['keys'] ?? '', /master key/);
+    assert.ok([500, 503].includes((await other.send('POST', '/admin/apps', { name: 'b', algorithm: 'HS256' })).status));
+    assert.equal((await one.send('POST', '/authorize', { assertion })).status, 200);
+  });
+});
