@@ -26,5 +26,10 @@ const result = await autocannon({
 });
 
 const { requests, duration, non2xx, errors, timeouts } = result;
-const line = { requestCount: requests.total, durationSeconds: duration, refusedCount: non2xx, failedCount: errors + timeouts };
+const line = {
+  requestCount: requests.total,
+  durationSeconds: duration,
+  refusedCount: non2xx,
+  failedCount: errors + timeouts,
+};
 console.log(JSON.stringify(line));

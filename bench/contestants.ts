@@ -92,7 +92,12 @@ async function startIdproxy(store: 'embedded' | 'redis', { folder, redisUrl }: S
   await waitUntilReady(server.child, async () => (await fetch(`${server.url}/readyz`)).ok, READY_TIMEOUT_MS);
   const app = await registerApp(server.url, adminToken);
   const createBodies = (count: number): readonly string[] => createAssertionBodies(app, count);
-  return { name: `/authorize, HS256 with jti, ${STORE_NAMES[store]}`, url: `${server.url}/authorize`, server, createBodies };
+  return {
+    name: `/authorize, HS256 with jti, ${STORE_NAMES[store]}`,
+    url: `${server.url}/authorize`,
+    server,
+    createBodies,
+  };
 }
 
 const STORE_NAMES = { embedded: 'embedded store', redis: 'Redis' } as const;

@@ -40,7 +40,16 @@ const GENERATORS: Readonly<Record<'wrk' | 'autocannon', LoadGenerator>> = {
   wrk: {
     name: 'wrk, one thread',
     toCommand: ({ url, bodiesFile, durationSeconds }) => {
-      const amounts = ['--threads', '1', '--connections', String(CONNECTION_COUNT), '--duration', `${durationSeconds}s`, '--timeout', ANSWER_TIMEOUT];
+      const amounts = [
+        '--threads',
+        '1',
+        '--connections',
+        String(CONNECTION_COUNT),
+        '--duration',
+        `${durationSeconds}s`,
+        '--timeout',
+        ANSWER_TIMEOUT,
+      ];
       return ['wrk', ...amounts, '--script', resolve('bench/wrk.lua'), url, '--', bodiesFile];
     },
   },
@@ -54,7 +63,10 @@ const GENERATORS: Readonly<Record<'wrk' | 'autocannon', LoadGenerator>> = {
 };
 
 function canRun(command: string, args: readonly string[]): boolean {
-  return spawnSync(command, args, { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }).error === undefined;
+  return (
+    spawnSync(command, args, { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }).error ===
+    undefined
+  );
 }
 
 /** wrk where it is there or can be installed (root, apt), else autocannon. */
@@ -62,7 +74,8 @@ export function findLoadGenerator(): LoadGenerator {
   const isThere = (): boolean => canRun('wrk', ['--version']);
   if (!isThere() && process.getuid?.() === 0) {
     console.log("wrk is missing: installing Debian's package");
-    if (canRun('apt-get', ['-q', 'update'])) canRun('apt-get', ['-q', 'install', '-y', '--no-install-recommends', 'wrk']);
+    if (canRun('apt-get', ['-q', 'update']))
+      canRun('apt-get', ['-q', 'install', '-y', '--no-install-recommends', 'wrk']);
   }
   return isThere() ? GENERATORS.wrk : GENERATORS.autocannon;
 }
@@ -75,7 +88,10 @@ export async function fire(generator: LoadGenerator, shots: Shots): Promise<Load
   const args = ['-c', String(CORES.load), ...generator.toCommand(shots)];
   const child = await startChild({ command: 'taskset', args, cwd: process.cwd() });
   const { code } = await child.exited;
-  const line = child.stdout().split('\n').find((text) => text.startsWith('{'));
+  const line = child
+    .stdout()
+    .split('\n')
+    .find((text) => text.startsWith('{'));
   if (code !== 0 || line === undefined) throw new Error(`${generator.name} failed\n${describeChild(child)}`);
   const result = JSON.parse(line) as LoadResult;
   if (result.refusedCount + result.failedCount > 0 || result.requestCount === 0) {

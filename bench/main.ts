@@ -43,7 +43,9 @@ async function measureAll(contestants: readonly Contestant[], tools: Tools): Pro
       const figures = await measure(contestant, isWarmUp ? WARM_UP_SECONDS : ROUND_SECONDS, tools);
       rounds.get(contestant)?.push(figures);
       const { rate, cpuMicroseconds } = figures;
-      console.log(`${isWarmUp ? 'warm-up' : `round ${round}`}: ${contestant.name}: ${rate.toFixed(0)}/s, ${cpuMicroseconds.toFixed(0)} µs`);
+      console.log(
+        `${isWarmUp ? 'warm-up' : `round ${round}`}: ${contestant.name}: ${rate.toFixed(0)}/s, ${cpuMicroseconds.toFixed(0)} µs`,
+      );
     }
   }
   return contestants.map((contestant) => ({ name: contestant.name, rounds: (rounds.get(contestant) ?? []).slice(1) }));

@@ -55,10 +55,18 @@ export function toTable(measured: readonly Measured[]): string {
 }
 
 /** The page with the figures between its markers. @throws when a marker is missing */
-export function placeFigures(page: string, table: string, { date, machine, nodeVersion, load, rounds }: Circumstances): string {
+export function placeFigures(
+  page: string,
+  table: string,
+  { date, machine, nodeVersion, load, rounds }: Circumstances,
+): string {
   const [begin, end] = [page.indexOf(MARKERS.begin), page.indexOf(MARKERS.end)];
   if (begin === -1 || end < begin) throw new Error(`the page has no ${MARKERS.begin} … ${MARKERS.end}`);
-  const facts = [`Measured ${date} by \`npm run bench\`.`, `Machine: ${machine}. Node ${nodeVersion}.`, `Load: ${load}. ${rounds}`];
+  const facts = [
+    `Measured ${date} by \`npm run bench\`.`,
+    `Machine: ${machine}. Node ${nodeVersion}.`,
+    `Load: ${load}. ${rounds}`,
+  ];
   const figures = `\n${table}\n\n${facts.map((fact) => `- ${fact}`).join('\n')}\n`;
   return page.slice(0, begin + MARKERS.begin.length) + figures + page.slice(end);
 }

@@ -16,7 +16,8 @@ interface Page {
   readonly table: string;
 }
 
-const toRow = (...cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+const toRow = (...cells: readonly string[]): string =>
+  `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 
 function toTable(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   return [toRow(...heads), toRow(...heads.map(() => '---')), ...rows.map((row) => toRow(...row))].join('\n');
@@ -26,11 +27,17 @@ function toDefault(schema: z.ZodType): string {
   const definition = schema.def as { type: string; defaultValue?: unknown };
   if (definition.type !== 'default') return '';
   const { defaultValue } = definition;
-  return Array.isArray(defaultValue) ? defaultValue.map((value) => `\`${value}\``).join(', ') : `\`${String(defaultValue)}\``;
+  return Array.isArray(defaultValue)
+    ? defaultValue.map((value) => `\`${value}\``).join(', ')
+    : `\`${String(defaultValue)}\``;
 }
 
 function toSettingsTable(): string {
-  const rows = Object.entries(VARIABLES).map(([name, schema]) => [`\`${name}\``, toDefault(schema), schema.description ?? '']);
+  const rows = Object.entries(VARIABLES).map(([name, schema]) => [
+    `\`${name}\``,
+    toDefault(schema),
+    schema.description ?? '',
+  ]);
   return toTable(['variable', 'default', 'what it is for'], rows);
 }
 
@@ -50,7 +57,10 @@ function toLimitsTable(): string {
     return [...readFileSync(path, 'utf8').matchAll(LIMIT)].map(([, text = '', name = '', value = '']) => [
       `\`${name}\``,
       Number(value.replaceAll('_', '')).toLocaleString('en').replaceAll(',', ' '),
-      text.replaceAll(/\s*\n?\s*\*?\s+/g, ' ').replaceAll(/\{@link ([\w.]+)\}/g, '`$1`').trim(),
+      text
+        .replaceAll(/\s*\n?\s*\*?\s+/g, ' ')
+        .replaceAll(/\{@link ([\w.]+)\}/g, '`$1`')
+        .trim(),
       `\`src/${room}\``,
     ]);
   });
@@ -59,7 +69,12 @@ function toLimitsTable(): string {
 
 function toErrorsTable(): string {
   const rows = Object.entries(ERRORS).map(([code, row]) => {
-    const { status, msg, oauth, oauthStatus } = row as { status: number; msg: string; oauth: string; oauthStatus?: number };
+    const { status, msg, oauth, oauthStatus } = row as {
+      status: number;
+      msg: string;
+      oauth: string;
+      oauthStatus?: number;
+    };
     return [`\`${code}\``, String(status), msg.replaceAll('<', '&lt;'), `${oauthStatus ?? status} \`${oauth}\``];
   });
   return toTable(['name in the log', 'status', 'sentence', 'on `/oauth/*`'], rows);

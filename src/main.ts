@@ -6,7 +6,9 @@ import { config as loadDotenv } from 'dotenv';
 import { runCommand } from './cli/run.ts';
 
 /** The version, from the package that this file was built into. */
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 
 loadDotenv({ quiet: true });
 const stopping = new AbortController();

@@ -18,7 +18,9 @@ const PLACE = /`((?:test|src|docs|scripts|keys|bench)\/[\w./-]+)`/g;
 for (const page of PAGES) {
   test(`${page}: every link and every place it names is there`, () => {
     const text = readFileSync(page, 'utf8');
-    const links = [...text.matchAll(LINK)].flatMap(([, to = '']) => (/^https?:/.test(to) ? [] : [normalize(join(dirname(page), to))]));
+    const links = [...text.matchAll(LINK)].flatMap(([, to = '']) =>
+      /^https?:/.test(to) ? [] : [normalize(join(dirname(page), to))],
+    );
     const places = [...text.matchAll(PLACE)].map(([, to = '']) => to);
     for (const path of [...links, ...places]) assert.ok(existsSync(path), `${page} names ${path}`);
   });

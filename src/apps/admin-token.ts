@@ -27,6 +27,7 @@ export async function loadAdminToken(
   const made = createToken(ADMIN_TOKEN_BYTES);
   const { text, isNew } = await loadOrCreateFile(join(keysDir, ADMIN_TOKEN_FILE), () => `${sha256Hex(made)}\n`);
   const hash = text.trim();
-  if (!/^[0-9a-f]{64}$/.test(hash)) throw new Error(`${join(keysDir, ADMIN_TOKEN_FILE)} must hold a SHA-256 in hexadecimal`);
+  if (!/^[0-9a-f]{64}$/.test(hash))
+    throw new Error(`${join(keysDir, ADMIN_TOKEN_FILE)} must hold a SHA-256 in hexadecimal`);
   return { isAdmin: (token) => isHashOf(token, hash), ...(isNew && { made }) };
 }

@@ -9,7 +9,8 @@ const toContext = (clientId: string): string => `app-secret:${clientId}`;
 /** @throws AppError `internal` when the store holds something else than an app */
 export function parseApp({ id, body }: StoredDocument): App {
   const parsed = storedApp.safeParse(JSON.parse(body));
-  if (!parsed.success) throw new AppError('internal', { detail: `the stored app ${id} cannot be read`, cause: parsed.error });
+  if (!parsed.success)
+    throw new AppError('internal', { detail: `the stored app ${id} cannot be read`, cause: parsed.error });
   return { ...parsed.data, clientId: id };
 }
 

@@ -53,7 +53,11 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
     try {
       return toEntry(document);
     } catch (error) {
-      onProblem(error instanceof AppError && error.detail !== undefined ? error.detail : `the stored app ${document.id} cannot be read`);
+      onProblem(
+        error instanceof AppError && error.detail !== undefined
+          ? error.detail
+          : `the stored app ${document.id} cannot be read`,
+      );
       return undefined;
     }
   };
@@ -61,10 +65,10 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
   const load = async (): Promise<Snapshot> => {
     const apps: Snapshot['apps'] = new Map();
     for (const document of await documents.list('apps')) {
-      const old = known?.apps.get(document.id);
-      const isSame = old?.revision === document.revision;
-      const entry = isSame ? old.entry : toReadableEntry(document);
-      if (entry) apps.set(document.id, { revision: document.revision, entry });
+      const { id, revision } = document;
+      const old = known?.apps.get(id);
+      const entry = old?.revision === revision ? old.entry : toReadableEntry(document);
+      if (entry) apps.set(id, { revision, entry });
     }
     return { apps, union: toUnion([...apps.values()].map(({ entry }) => entry.app)) };
   };
@@ -79,7 +83,7 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
       (error: unknown) => {
         onProblem(`apps could not be loaded: ${error instanceof Error ? error.message : String(error)}`);
         if (current === loading) current = undefined;
-        retry = setTimeout(refresh, RETRY_MS).unref();
+        retry = setTimeout(() => void refresh(), RETRY_MS).unref();
       },
     );
     current = loading;

@@ -25,7 +25,8 @@ export interface PlatformKeysDeps {
 export function createPlatformKeys({ documents, vault }: PlatformKeysDeps): () => Promise<Keyring> {
   const read = async ({ id, body }: StoredDocument) => {
     const parsed = storedKey.safeParse(JSON.parse(body));
-    if (!parsed.success) throw new AppError('internal', { detail: `the stored platform key ${id} cannot be read`, cause: parsed.error });
+    if (!parsed.success)
+      throw new AppError('internal', { detail: `the stored platform key ${id} cannot be read`, cause: parsed.error });
     const { kid, sealedKey } = parsed.data;
     return createJweDecrypter(kid, vault.open(sealedKey, toContext(kid)));
   };

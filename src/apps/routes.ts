@@ -54,7 +54,7 @@ export function createAppRoutes({ registry, keyring, isAdmin, logger, rateLimitP
       sendJson(res, 200, toAppView(await registry.get(req.params.clientId)));
     })
     .patch(readBody(MAX_ADMIN_BODY_BYTES), async (req, res) => {
-      const app = await registry.update(req.params.clientId as string, checkShape(appPatch, req.body));
+      const app = await registry.update(req.params.clientId, checkShape(appPatch, req.body));
       log('app updated', app.clientId);
       sendJson(res, 200, toAppView(app));
     })

@@ -12,11 +12,17 @@ const MAX_PEM_LENGTH = 8_192;
 
 const seconds = (min: number, max: number) => z.int().min(min).max(max);
 
-const name = z.string().trim().min(1).max(MAX_NAME_LENGTH).meta({ description: 'What people call the app.', example: 'Web chat' });
+const name = z
+  .string()
+  .trim()
+  .min(1)
+  .max(MAX_NAME_LENGTH)
+  .meta({ description: 'What people call the app.', example: 'Web chat' });
 
-const algorithm = z
-  .enum(JWS_ALGORITHM_NAMES)
-  .meta({ description: 'How its assertions are signed. Pinned: a token that names another one is refused. Never changes.', example: 'HS256' });
+const algorithm = z.enum(JWS_ALGORITHM_NAMES).meta({
+  description: 'How its assertions are signed. Pinned: a token that names another one is refused. Never changes.',
+  example: 'HS256',
+});
 
 const publicKey = z
   .union([z.string().max(MAX_PEM_LENGTH), z.record(z.string(), z.unknown())])
@@ -25,22 +31,41 @@ const publicKey = z
 /** The algorithms that JWEs for an app may bear. */
 export const jweSettings = z.strictObject({
   required: z.boolean().default(false).meta({ description: 'Whether assertions must be encrypted.' }),
-  algs: z.array(z.enum(JWE_ALGORITHMS)).min(1).default([...JWE_ALGORITHMS]),
-  encs: z.array(z.enum(JWE_ENCRYPTIONS)).min(1).default([...JWE_ENCRYPTIONS]),
+  algs: z
+    .array(z.enum(JWE_ALGORITHMS))
+    .min(1)
+    .default([...JWE_ALGORITHMS]),
+  encs: z
+    .array(z.enum(JWE_ENCRYPTIONS))
+    .min(1)
+    .default([...JWE_ENCRYPTIONS]),
 });
 
 const policy = {
   enforceJti: z.boolean().meta({ description: 'Whether assertions must have a `jti`, so that each is accepted once.' }),
   jwe: jweSettings.meta({ description: 'Encrypted assertions.' }),
   allowAnonymous: z.boolean().meta({ description: 'Whether assertions may be for anonymous users.' }),
-  autoRegister: z.boolean().meta({ description: 'Whether known users need no registration. Where false, every known user is refused by this version.' }),
-  audiences: z.array(z.string().min(1).max(MAX_AUDIENCE_LENGTH)).min(1).max(16).meta({ description: 'The `aud` values that are accepted.' }),
-  bots: z.array(z.string().min(1).max(MAX_NAME_LENGTH)).max(100).meta({ description: 'The bots (`botInfo.taskBotId`) it may be used with; empty for any.', example: [] }),
+  autoRegister: z.boolean().meta({
+    description: 'Whether known users need no registration. Where false, every known user is refused by this version.',
+  }),
+  audiences: z
+    .array(z.string().min(1).max(MAX_AUDIENCE_LENGTH))
+    .min(1)
+    .max(16)
+    .meta({ description: 'The `aud` values that are accepted.' }),
+  bots: z
+    .array(z.string().min(1).max(MAX_NAME_LENGTH))
+    .max(100)
+    .meta({ description: 'The bots (`botInfo.taskBotId`) it may be used with; empty for any.', example: [] }),
   enabled: z.boolean().meta({ description: 'A disabled app is refused: 401 at the exchange, 403 with a bearer.' }),
-  maxLifetimeSeconds: seconds(60, 30 * DAY_SECONDS).meta({ description: 'The longest life of an assertion, from now; one hour where it has a `jti`.' }),
+  maxLifetimeSeconds: seconds(60, 30 * DAY_SECONDS).meta({
+    description: 'The longest life of an assertion, from now; one hour where it has a `jti`.',
+  }),
   bearerLifetimeSeconds: seconds(60, 30 * DAY_SECONDS).meta({ description: 'The life of a bearer.' }),
   clockToleranceSeconds: seconds(0, 300).meta({ description: "How far the issuer's clock may be off." }),
-  reuseWindowSeconds: seconds(0, 3_600).meta({ description: 'How long the same assertion gets the same session again; 0 for never.' }),
+  reuseWindowSeconds: seconds(0, 3_600).meta({
+    description: 'How long the same assertion gets the same session again; 0 for never.',
+  }),
 };
 
 /** What `POST /admin/apps` takes. */
@@ -65,7 +90,18 @@ export const appRequest = z
 
 /** What `PATCH /admin/apps/:clientId` takes: any of them but the algorithm. */
 export const appPatch = z
-  .strictObject({ name, publicKey, ...policy, jwe: z.strictObject({ required: z.boolean(), algs: jweSettings.shape.algs.unwrap(), encs: jweSettings.shape.encs.unwrap() }).partial() })
+  .strictObject({
+    name,
+    publicKey,
+    ...policy,
+    jwe: z
+      .strictObject({
+        required: z.boolean(),
+        algs: jweSettings.shape.algs.unwrap(),
+        encs: jweSettings.shape.encs.unwrap(),
+      })
+      .partial(),
+  })
   .partial()
   .meta({ id: 'AppPatch', description: 'Changes to an SDK app.' });
 

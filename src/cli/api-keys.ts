@@ -12,7 +12,11 @@ export const apiKeysCommand: Command = {
   usage: 'create --label <whose>',
   summary: 'make an API key, and the line of its hash for the key file',
   run: async ({ args, print }) => {
-    const { values, positionals } = parseArgs({ args: [...args], options: { label: { type: 'string' } }, allowPositionals: true });
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { label: { type: 'string' } },
+      allowPositionals: true,
+    });
     if (positionals.join(' ') !== 'create' || !values.label) throw new UsageError('api-keys create --label <whose>');
     const key = `csk_${createToken(KEY_BYTES)}`;
     const line = `${values.label}:${sha256Hex(key)}`;

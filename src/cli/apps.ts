@@ -23,7 +23,9 @@ interface AppsContext {
 }
 
 /** What follows `apps`, whether it takes a client id, and what it prints. */
-const ACTIONS: Readonly<Record<string, { readonly takesId: boolean; readonly act: (context: AppsContext) => Promise<object> }>> = {
+const ACTIONS: Readonly<
+  Record<string, { readonly takesId: boolean; readonly act: (context: AppsContext) => Promise<object> }>
+> = {
   create: {
     takesId: false,
     act: async ({ registry, keyring, body }) => {
@@ -60,7 +62,7 @@ export const appsCommand: Command = {
     if (action === undefined || (clientId !== '') !== action.takesId || rest.length > 0) {
       throw new UsageError('apps create|list | apps show|update|delete <clientId>');
     }
-    const body = toAppBody(values as Record<string, string | undefined>);
+    const body = toAppBody(values);
     const problems: string[] = [];
     const { store, vault } = await openStore(loadConfig(env, 'tools'), (detail) => problems.push(detail));
     try {

@@ -14,7 +14,11 @@ import type { IssuerIdentity } from './start-issuer.ts';
  * The demo app of `countersign start`, and its issuer's credentials from the keys folder; both are made where they are
  * missing, or where the one no longer belongs to the other.
  */
-export async function loadDemoApp(registry: AppRegistry, keysDir: string, algorithm: JwsAlgorithm): Promise<IssuerIdentity> {
+export async function loadDemoApp(
+  registry: AppRegistry,
+  keysDir: string,
+  algorithm: JwsAlgorithm,
+): Promise<IssuerIdentity> {
   const path = join(keysDir, `demo-client-${algorithm}.json`);
   const text = await readIfPresent(path);
   const kept = text === undefined ? undefined : (JSON.parse(text) as { clientId: string; key: string });

@@ -21,8 +21,16 @@ export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** The help text. */
 export function toHelp(version: string): string {
-  const lines = Object.entries(COMMANDS).map(([name, { usage, summary }]) => `  countersign ${`${name} ${usage}`.trim()}\n      ${summary}`);
-  return [`Countersign ${version}`, '', ...lines, '', 'Settings come from the environment and from .env; docs/configuration.md lists them.'].join('\n');
+  const lines = Object.entries(COMMANDS).map(
+    ([name, { usage, summary }]) => `  countersign ${`${name} ${usage}`.trim()}\n      ${summary}`,
+  );
+  return [
+    `Countersign ${version}`,
+    '',
+    ...lines,
+    '',
+    'Settings come from the environment and from .env; docs/configuration.md lists them.',
+  ].join('\n');
 }
 
 /** Runs the command that the first word names. @returns the exit code */
@@ -45,14 +53,17 @@ export async function runCommand(
     return EXIT.ok;
   } catch (error) {
     context.printError(`countersign ${name}: ${toMessage(error)}`);
-    return error instanceof UsageError || error instanceof ConfigError || isParseArgsError(error) ? EXIT.usage : EXIT.failed;
+    return error instanceof UsageError || error instanceof ConfigError || isParseArgsError(error)
+      ? EXIT.usage
+      : EXIT.failed;
   }
 }
 
 function toMessage(error: unknown): string {
   if (error instanceof UsageError) return `usage: countersign ${error.message}`;
   if (error instanceof AppError) return error.detail ?? toPublicMessage(error);
-  if (isSystemError(error, 'EADDRINUSE')) return `port ${error.port} is in use; set COUNTERSIGN_ISSUER_PORT or COUNTERSIGN_IDPROXY_PORT`;
+  if (isSystemError(error, 'EADDRINUSE'))
+    return `port ${error.port} is in use; set COUNTERSIGN_ISSUER_PORT or COUNTERSIGN_IDPROXY_PORT`;
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -1,14 +1,13 @@
-import type { Express } from '../http/create-app.ts';
-
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { systemClock } from '../core/clock.ts';
 import { JsonError, parseJsonObject } from '../core/json.ts';
 import { Secret } from '../core/secret.ts';
+import type { Express } from '../http/create-app.ts';
 import { KeyListError } from '../http/key-list.ts';
 import { type RunningServer, startServer } from '../http/server.ts';
 import { createIssuerApp } from '../issuer/create-issuer-app.ts';
-import { type IdentityPlace, type IssuerSettings, SettingsError } from '../issuer/settings.ts';
+import { type CallerAuth, type IdentityPlace, type IssuerSettings, SettingsError } from '../issuer/settings.ts';
 import type { JwsAlgorithm } from '../jose/algorithms.ts';
 import { KeyError, type RsaPublicJwk } from '../jose/jwk.ts';
 import { type ServerBase, toListenAt } from './runtime.ts';
@@ -78,19 +77,18 @@ function toIssuerSettings(config: Config, identity: IssuerIdentity): IssuerSetti
   };
 }
 
-function toCallerAuth(config: Config): IssuerSettings['callerAuth'] {
+function toCallerAuth(config: Config): CallerAuth {
   // The rules of the configuration hold that what a mode needs is there.
   const { forwardAuthUrl = '', oidcIssuer = '', oidcAudience = '', oidcJwksUrl = '' } = config;
-  switch (config.callerAuth) {
-    case 'api-key':
-      return { mode: 'api-key', keys: config.apiKeys ?? '' };
-    case 'forward-auth':
-      return { mode: 'forward-auth', url: forwardAuthUrl, identity: config.forwardAuthIdentity as IdentityPlace };
-    case 'oidc':
-      return { mode: 'oidc', issuer: oidcIssuer, audience: oidcAudience, jwksUrl: oidcJwksUrl, identityClaim: config.oidcIdentityClaim };
-    default:
-      return { mode: 'open' };
-  }
+  const identity = config.forwardAuthIdentity as IdentityPlace;
+  const identityClaim = config.oidcIdentityClaim;
+  const modes: { readonly [Mode in CallerAuth['mode']]: CallerAuth & { mode: Mode } } = {
+    open: { mode: 'open' },
+    'api-key': { mode: 'api-key', keys: config.apiKeys ?? '' },
+    'forward-auth': { mode: 'forward-auth', url: forwardAuthUrl, identity },
+    oidc: { mode: 'oidc', issuer: oidcIssuer, audience: oidcAudience, jwksUrl: oidcJwksUrl, identityClaim },
+  };
+  return modes[config.callerAuth ?? 'open'];
 }
 
 function toClaims({ claimsFile, claimsUrl, claimsUrlToken }: Config): IssuerSettings['claims'] {

@@ -4,7 +4,9 @@ import type { Environment } from './variables.ts';
 /** A program of the product that is configured from the environment. */
 export type Program = 'start' | 'issuer' | 'idproxy' | 'tools';
 
-type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Lowercase<Head>}${Capitalize<Camel<Tail>>}` : Lowercase<S>;
+type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
+  ? `${Lowercase<Head>}${Capitalize<Camel<Tail>>}`
+  : Lowercase<S>;
 type WithoutPrefix<S> = S extends `COUNTERSIGN_${infer Name}` ? Camel<Name> : never;
 
 /** The configuration: each variable by its camel-case name, what depends on others worked out, files read. */

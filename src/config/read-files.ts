@@ -21,7 +21,9 @@ export function readFiles(environment: Environment): { files: ConfigFiles; probl
     try {
       return readFileSync(path, 'utf8');
     } catch (error) {
-      problems.push(`${name}: the file cannot be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'})`);
+      problems.push(
+        `${name}: the file cannot be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'})`,
+      );
       return undefined;
     }
   };

@@ -54,7 +54,8 @@ export const RULES: readonly ConfigRule[] = [
   {
     programs: ISSUER,
     isBroken: ({ callerAuth }) => callerAuth === undefined,
-    problem: 'COUNTERSIGN_CALLER_AUTH: must be set; an issuer that signs for anyone who asks is an impersonation machine',
+    problem:
+      'COUNTERSIGN_CALLER_AUTH: must be set; an issuer that signs for anyone who asks is an impersonation machine',
   },
   {
     programs: ['start'],
@@ -68,7 +69,11 @@ export const RULES: readonly ConfigRule[] = [
     problem:
       'COUNTERSIGN_CALLER_AUTH=open: lets anyone who reaches this address be anyone; COUNTERSIGN_ALLOW_OPEN_ISSUER_ON_NETWORK=true permits it',
   },
-  needs('api-key', ({ apiKeysFile }) => apiKeysFile === undefined, 'COUNTERSIGN_API_KEYS_FILE: is needed by COUNTERSIGN_CALLER_AUTH=api-key'),
+  needs(
+    'api-key',
+    ({ apiKeysFile }) => apiKeysFile === undefined,
+    'COUNTERSIGN_API_KEYS_FILE: is needed by COUNTERSIGN_CALLER_AUTH=api-key',
+  ),
   needs(
     'forward-auth',
     ({ forwardAuthUrl }) => forwardAuthUrl === undefined,
@@ -86,7 +91,8 @@ export const RULES: readonly ConfigRule[] = [
   },
   {
     programs: ISSUERS,
-    isBroken: ({ claimsFile, claimsUrl, jweKeyFile }) => (claimsFile ?? claimsUrl) !== undefined && jweKeyFile === undefined,
+    isBroken: ({ claimsFile, claimsUrl, jweKeyFile }) =>
+      (claimsFile ?? claimsUrl) !== undefined && jweKeyFile === undefined,
     problem: 'COUNTERSIGN_JWE_KEY_FILE: is needed by private claims, which travel only encrypted',
   },
 ];

@@ -13,31 +13,51 @@ const seconds = (min: number, max: number) => wholeNumber(min, max);
  * with `COUNTERSIGN_` and is not here is an error. docs/configuration.md is made from this table.
  */
 export const VARIABLES = {
-  COUNTERSIGN_HOST: z.string().default('127.0.0.1').describe('The address every server listens on. The default is this machine alone.'),
+  COUNTERSIGN_HOST: z
+    .string()
+    .default('127.0.0.1')
+    .describe('The address every server listens on. The default is this machine alone.'),
   COUNTERSIGN_ISSUER_PORT: port().default(3000).describe("The issuer's port."),
   COUNTERSIGN_IDPROXY_PORT: port().default(4000).describe("The idproxy's port."),
   COUNTERSIGN_PUBLIC_URL: baseUrl()
     .optional()
-    .describe('Under what URL the idproxy is reached from outside; `issuer` in its metadata. Unset: `http://<host>:<port>`.'),
-  COUNTERSIGN_TLS_CERT_FILE: z.string().optional().describe('A certificate chain (PEM). With the key file, every server speaks HTTPS.'),
+    .describe(
+      'Under what URL the idproxy is reached from outside; `issuer` in its metadata. Unset: `http://<host>:<port>`.',
+    ),
+  COUNTERSIGN_TLS_CERT_FILE: z
+    .string()
+    .optional()
+    .describe('A certificate chain (PEM). With the key file, every server speaks HTTPS.'),
   COUNTERSIGN_TLS_KEY_FILE: z.string().optional().describe("The certificate's private key (PEM)."),
   COUNTERSIGN_TRUST_PROXY: trustedProxies()
     .default(false)
-    .describe('Whose `X-Forwarded-For` is believed: `false`, a number of proxies in front, or their addresses. Rate limits go by it.'),
+    .describe(
+      'Whose `X-Forwarded-For` is believed: `false`, a number of proxies in front, or their addresses. Rate limits go by it.',
+    ),
   COUNTERSIGN_CORS_ORIGINS: origins()
     .default([])
     .describe('Origins whose pages may call issuer and idproxy. `countersign start` allows loopback origins besides.'),
   COUNTERSIGN_RATE_LIMIT_PER_MINUTE: wholeNumber(1, 1_000_000_000)
     .default(1_200)
     .describe('Requests a minute from one address to one client-facing route, in each process.'),
-  COUNTERSIGN_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info').describe('What is logged: this level and those before it.'),
-  COUNTERSIGN_METRICS_TOKEN: secret(MIN_TOKEN_LENGTH).optional().describe('Where set, `/metrics` asks for it as a bearer.'),
+  COUNTERSIGN_LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('What is logged: this level and those before it.'),
+  COUNTERSIGN_METRICS_TOKEN: secret(MIN_TOKEN_LENGTH)
+    .optional()
+    .describe('Where set, `/metrics` asks for it as a bearer.'),
 
   COUNTERSIGN_DATA_DIR: z.string().default('data').describe('The folder of the embedded store.'),
   COUNTERSIGN_KEYS_DIR: z.string().default('keys').describe('The folder of the keys that are made on the first run.'),
-  COUNTERSIGN_STORE: z.enum(['embedded', 'redis']).optional().describe('The store. Unset: `redis` where `COUNTERSIGN_REDIS_URL` is set, else `embedded`.'),
+  COUNTERSIGN_STORE: z
+    .enum(['embedded', 'redis'])
+    .optional()
+    .describe('The store. Unset: `redis` where `COUNTERSIGN_REDIS_URL` is set, else `embedded`.'),
   COUNTERSIGN_REDIS_URL: redisUrl().optional().describe('`redis://` or `rediss://` with user, password and database.'),
-  COUNTERSIGN_REDIS_WAIT_REPLICAS: wholeNumber(0, 16).default(0).describe('Redis replicas that must hold an exchange before it is granted.'),
+  COUNTERSIGN_REDIS_WAIT_REPLICAS: wholeNumber(0, 16)
+    .default(0)
+    .describe('Redis replicas that must hold an exchange before it is granted.'),
 
   COUNTERSIGN_ADMIN_TOKEN: secret(MIN_TOKEN_LENGTH)
     .optional()
@@ -45,30 +65,60 @@ export const VARIABLES = {
   COUNTERSIGN_INTROSPECTION_KEYS_FILE: z
     .string()
     .optional()
-    .describe('Callers of introspection and revocation besides the admin token: lines `label:sha256`, made by `countersign api-keys create`.'),
+    .describe(
+      'Callers of introspection and revocation besides the admin token: lines `label:sha256`, made by `countersign api-keys create`.',
+    ),
 
   COUNTERSIGN_CLIENT_ID: z.string().optional().describe("The issuer's client id, `iss` of what it signs."),
   COUNTERSIGN_CLIENT_SECRET: secret().optional().describe('The client secret (HS256, HS512), used as text.'),
   COUNTERSIGN_PRIVATE_KEY_FILE: z.string().optional().describe('The private key (RS256, RS512), PEM.'),
-  COUNTERSIGN_ALGORITHM: z.enum(['HS256', 'HS512', 'RS256', 'RS512']).default('HS256').describe('How the issuer signs.'),
+  COUNTERSIGN_ALGORITHM: z
+    .enum(['HS256', 'HS512', 'RS256', 'RS512'])
+    .default('HS256')
+    .describe('How the issuer signs.'),
   COUNTERSIGN_AUDIENCE: list()
     .default(['https://idproxy.kore.com/authorize'])
-    .describe('`aud` of what the issuer signs. Several, by commas: the first is the default, a caller may ask for the others.'),
-  COUNTERSIGN_TOKEN_LIFETIME_SECONDS: seconds(1, 3_600).default(300).describe('The life of a minted token, which always has a `jti`.'),
-  COUNTERSIGN_KORE_CLAIMS: flag().default(false).describe('Whether to set `kore_jti`, `kore_iss` and `kore_sub` besides.'),
-  COUNTERSIGN_JWE_KEY_FILE: z.string().optional().describe("The platform's JWE public key (a JWK with `kid`). Where set, tokens are encrypted for it."),
+    .describe(
+      '`aud` of what the issuer signs. Several, by commas: the first is the default, a caller may ask for the others.',
+    ),
+  COUNTERSIGN_TOKEN_LIFETIME_SECONDS: seconds(1, 3_600)
+    .default(300)
+    .describe('The life of a minted token, which always has a `jti`.'),
+  COUNTERSIGN_KORE_CLAIMS: flag()
+    .default(false)
+    .describe('Whether to set `kore_jti`, `kore_iss` and `kore_sub` besides.'),
+  COUNTERSIGN_JWE_KEY_FILE: z
+    .string()
+    .optional()
+    .describe("The platform's JWE public key (a JWK with `kid`). Where set, tokens are encrypted for it."),
   COUNTERSIGN_JWE_ALG: z.enum(['RSA-OAEP']).default('RSA-OAEP').describe('How the content key is encrypted.'),
-  COUNTERSIGN_JWE_ENC: z.enum(['A128CBC-HS256', 'A128GCM', 'A256GCM']).default('A256GCM').describe('How the content is encrypted.'),
+  COUNTERSIGN_JWE_ENC: z
+    .enum(['A128CBC-HS256', 'A128GCM', 'A256GCM'])
+    .default('A256GCM')
+    .describe('How the content is encrypted.'),
   COUNTERSIGN_CALLER_AUTH: z
     .enum(['open', 'api-key', 'forward-auth', 'oidc'])
     .optional()
-    .describe('Who may have a token minted for whom. `countersign start` on a loopback address defaults to `open`; elsewhere it must be set.'),
+    .describe(
+      'Who may have a token minted for whom. `countersign start` on a loopback address defaults to `open`; elsewhere it must be set.',
+    ),
   COUNTERSIGN_ALLOW_OPEN_ISSUER_ON_NETWORK: flag()
     .default(false)
     .describe('Lets `open` listen on an address that others reach: anyone there can be anyone.'),
-  COUNTERSIGN_ALLOW_ANONYMOUS: flag().optional().describe('Whether to mint for anonymous users, without a login. `countersign start` defaults to true, `countersign issuer` to false.'),
-  COUNTERSIGN_API_KEYS_FILE: z.string().optional().describe('`api-key`: lines `label:sha256`, made by `countersign api-keys create`.'),
-  COUNTERSIGN_FORWARD_AUTH_URL: httpUrl().optional().describe("`forward-auth`: asked with the caller's cookie and Authorization; 2xx names the user, 401 and 403 refuse."),
+  COUNTERSIGN_ALLOW_ANONYMOUS: flag()
+    .optional()
+    .describe(
+      'Whether to mint for anonymous users, without a login. `countersign start` defaults to true, `countersign issuer` to false.',
+    ),
+  COUNTERSIGN_API_KEYS_FILE: z
+    .string()
+    .optional()
+    .describe('`api-key`: lines `label:sha256`, made by `countersign api-keys create`.'),
+  COUNTERSIGN_FORWARD_AUTH_URL: httpUrl()
+    .optional()
+    .describe(
+      "`forward-auth`: asked with the caller's cookie and Authorization; 2xx names the user, 401 and 403 refuse.",
+    ),
   COUNTERSIGN_FORWARD_AUTH_IDENTITY: z
     .string()
     .regex(/^(json|header):[\w-]{1,64}$/, 'must be json:<member> or header:<name>')
@@ -78,11 +128,23 @@ export const VARIABLES = {
   COUNTERSIGN_OIDC_AUDIENCE: z.string().optional().describe('`oidc`: the `aud` that bearers must have.'),
   COUNTERSIGN_OIDC_JWKS_URL: httpUrl().optional().describe("`oidc`: the identity provider's JWKS."),
   COUNTERSIGN_OIDC_IDENTITY_CLAIM: z.string().default('sub').describe('`oidc`: the claim that is the identity.'),
-  COUNTERSIGN_CLAIMS_FILE: z.string().optional().describe('Private claims: a JSON object from identity to claims; `*` for everyone else. Read again when it changes.'),
-  COUNTERSIGN_CLAIMS_URL: httpUrl().optional().describe('Private claims: asked by `POST {"identity":…}`; answers a JSON object.'),
+  COUNTERSIGN_CLAIMS_FILE: z
+    .string()
+    .optional()
+    .describe(
+      'Private claims: a JSON object from identity to claims; `*` for everyone else. Read again when it changes.',
+    ),
+  COUNTERSIGN_CLAIMS_URL: httpUrl()
+    .optional()
+    .describe('Private claims: asked by `POST {"identity":…}`; answers a JSON object.'),
   COUNTERSIGN_CLAIMS_URL_TOKEN: secret().optional().describe('Private claims: sent to that URL as a bearer.'),
-  COUNTERSIGN_CLAIMS_NAME: z.enum(['privateClaims', 'secureCustomData']).default('privateClaims').describe('Under what name private claims travel.'),
-  COUNTERSIGN_UPSTREAM_TIMEOUT_MS: wholeNumber(50, 30_000).default(3_000).describe('How long the issuer waits for the forward-auth, claims and JWKS URLs.'),
+  COUNTERSIGN_CLAIMS_NAME: z
+    .enum(['privateClaims', 'secureCustomData'])
+    .default('privateClaims')
+    .describe('Under what name private claims travel.'),
+  COUNTERSIGN_UPSTREAM_TIMEOUT_MS: wholeNumber(50, 30_000)
+    .default(3_000)
+    .describe('How long the issuer waits for the forward-auth, claims and JWKS URLs.'),
 } as const satisfies Record<string, z.ZodType>;
 
 /** The environment after parsing. */

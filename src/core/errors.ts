@@ -11,7 +11,12 @@ export interface ErrorRow {
 }
 
 const verifying = (rest: string): string => `error verifying the jwt: ${rest}`;
-const refused = (rest: string, oauth = 'invalid_grant') => ({ status: 401, msg: verifying(rest), oauth, oauthStatus: 400 });
+const refused = (rest: string, oauth = 'invalid_grant') => ({
+  status: 401,
+  msg: verifying(rest),
+  oauth,
+  oauthStatus: 400,
+});
 
 /**
  * Every failure that a caller can see. The two sentences of the seeds are fixed byte for byte;
@@ -34,7 +39,6 @@ export const ERRORS = {
   // An assertion that is refused. One message hides what an attacker could use as an oracle.
   assertion_malformed: refused('{detail}'),
   assertion_untrusted: refused('not signed or encrypted by a known client'),
-  jwe_not_accepted: refused('not signed or encrypted by a known client'),
   jwe_required: refused('this client must send an encrypted token (JWE)'),
   claim_missing: refused('"{claim}" is missing'),
   claim_invalid: refused('"{claim}" {detail}'),
@@ -56,7 +60,11 @@ export const ERRORS = {
   bearer_invalid: { status: 401, msg: 'the bearer token is expired or unknown', oauth: 'invalid_token' },
   client_forbidden: { status: 403, msg: 'this client is disabled or gone', oauth: 'access_denied' },
   bot_forbidden: { status: 403, msg: 'this client may not use this bot', oauth: 'access_denied' },
-  realtime_unavailable: { status: 404, msg: 'real-time sessions are not offered by this server', oauth: 'invalid_request' },
+  realtime_unavailable: {
+    status: 404,
+    msg: 'real-time sessions are not offered by this server',
+    oauth: 'invalid_request',
+  },
 
   // The issuer.
   identity_mismatch: { status: 403, msg: 'you may not ask for another identity than your own', oauth: 'access_denied' },
@@ -65,7 +73,11 @@ export const ERRORS = {
     msg: 'this issuer does not sign for anonymous users (COUNTERSIGN_ALLOW_ANONYMOUS)',
     oauth: 'access_denied',
   },
-  claims_too_large: { status: 500, msg: "the user's private claims are larger than {limit} bytes", oauth: 'server_error' },
+  claims_too_large: {
+    status: 500,
+    msg: "the user's private claims are larger than {limit} bytes",
+    oauth: 'server_error',
+  },
 
   // The token endpoint.
   unsupported_grant_type: { status: 400, msg: 'this grant_type is not supported', oauth: 'unsupported_grant_type' },
@@ -88,7 +100,6 @@ export const ERRORS = {
     msg: 'a service that this answer depends on does not answer; try again',
     oauth: 'temporarily_unavailable',
   },
-  shutting_down: { status: 503, msg: 'the server is stopping; try again', oauth: 'temporarily_unavailable' },
   internal: { status: 500, msg: 'internal error', oauth: 'server_error' },
 } as const satisfies Record<string, ErrorRow>;
 

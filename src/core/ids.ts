@@ -10,7 +10,6 @@ export function createClientId(): string {
   return `cs-${randomUUID()}`;
 }
 
-
 /** `bytes` random bytes as base64url, for keys and tokens. */
 export function createToken(bytes: number): string {
   return randomBytes(bytes).toString('base64url');

@@ -94,5 +94,5 @@ function toFailureProps(error: AppError | undefined, status: number): object {
   const why = { failure: code, detail: detail ?? values.detail ?? values.claim };
   return status < 500 || cause === undefined
     ? why
-    : { ...why, cause: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) };
+    : { ...why, cause: cause instanceof Error ? (cause.stack ?? cause.message) : 'a value that is no error' };
 }

@@ -127,6 +127,9 @@ function parseForm(text: string): JsonObject {
       decoder: (part: string) => decodeURIComponent(part.replaceAll('+', ' ')),
     });
   } catch (cause) {
-    throw malformed(cause instanceof URIError ? 'a percent-encoding is wrong' : 'the form has too many fields or levels', cause);
+    throw malformed(
+      cause instanceof URIError ? 'a percent-encoding is wrong' : 'the form has too many fields or levels',
+      cause,
+    );
   }
 }

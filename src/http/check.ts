@@ -12,8 +12,10 @@ type Issue = z.core.$ZodIssue;
 const SENTENCES: { readonly [Code in Issue['code']]?: (issue: Extract<Issue, { code: Code }>) => string } = {
   invalid_type: ({ expected }) => `must be ${/^[aeio]/.test(expected) ? 'an' : 'a'} ${expected}`,
   invalid_value: ({ values }) => `must be one of ${values.join(', ')}`,
-  too_small: ({ minimum, origin }) => `must ${UNITS[origin]?.verb ?? 'be'} at least ${minimum}${UNITS[origin]?.noun ?? ''}`,
-  too_big: ({ maximum, origin }) => `must ${UNITS[origin]?.verb ?? 'be'} at most ${maximum}${UNITS[origin]?.noun ?? ''}`,
+  too_small: ({ minimum, origin }) =>
+    `must ${UNITS[origin]?.verb ?? 'be'} at least ${minimum}${UNITS[origin]?.noun ?? ''}`,
+  too_big: ({ maximum, origin }) =>
+    `must ${UNITS[origin]?.verb ?? 'be'} at most ${maximum}${UNITS[origin]?.noun ?? ''}`,
 };
 const UNITS: Readonly<Record<string, { verb: string; noun: string }>> = {
   string: { verb: 'have', noun: ' character(s)' },
@@ -44,6 +46,7 @@ function toSentences(issue: Issue, value: unknown): string[] {
 
 function isMissing({ path }: Issue, value: unknown): boolean {
   let inner = value;
-  for (const part of path) inner = Object.hasOwn(Object(inner) as object, part) ? (inner as Record<PropertyKey, unknown>)[part] : undefined;
+  for (const part of path)
+    inner = Object.hasOwn(Object(inner) as object, part) ? (inner as Record<PropertyKey, unknown>)[part] : undefined;
   return path.length > 0 && inner === undefined;
 }

@@ -24,7 +24,10 @@ export function createApp(deps: AppDeps, mount: (app: Express) => void): Express
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
-  app.set('trust proxy', deps.trustProxy === false ? false : typeof deps.trustProxy === 'number' ? deps.trustProxy : [...deps.trustProxy]);
+  app.set(
+    'trust proxy',
+    deps.trustProxy === false ? false : typeof deps.trustProxy === 'number' ? deps.trustProxy : [...deps.trustProxy],
+  );
   app.use(logRequests(deps.logger, deps.name));
   app.use(deps.metrics.observeRequests(deps.name));
   app.use(setSecurityHeaders());

@@ -20,7 +20,10 @@ export function createExpressClasses(app: Express): {
 }
 
 /** A constructor of `Base` whose instances have `prototype`, which inherits from `Base.prototype`. */
-function bornWith<T extends typeof IncomingMessage | typeof ServerResponse<IncomingMessage>>(prototype: object, Base: T): T {
+function bornWith<T extends typeof IncomingMessage | typeof ServerResponse<IncomingMessage>>(
+  prototype: object,
+  Base: T,
+): T {
   // Node's message classes are plain functions, so they can be applied to an object that is already there.
   const construct = Base as unknown as (this: object, ...args: unknown[]) => void;
   function Born(this: object, ...args: unknown[]): void {

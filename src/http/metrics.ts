@@ -43,8 +43,13 @@ export function createMetrics(): Metrics {
       function observeRequestHandler(req, res, next) {
         const startedAt = performance.now();
         res.once('close', () => {
-          const route = String((req.route as { path?: unknown } | undefined)?.path ?? 'unmatched');
-          requests.inc({ server, method: KNOWN_METHODS.has(req.method) ? req.method : 'other', route, status: res.writableEnded ? res.statusCode : 'aborted' });
+          const route = String((req.route as { path?: string | string[] } | undefined)?.path ?? 'unmatched');
+          requests.inc({
+            server,
+            method: KNOWN_METHODS.has(req.method) ? req.method : 'other',
+            route,
+            status: res.writableEnded ? res.statusCode : 'aborted',
+          });
           durations.observe({ server, route }, (performance.now() - startedAt) / 1000);
         });
         next();

@@ -17,7 +17,10 @@ export const toSeedsError: ErrorRenderer = (error) => {
 export const toOauthError: ErrorRenderer = (error) => {
   const { oauth, oauthStatus, status } = toRow(error);
   // RFC 6749 allows no quotation mark and no backslash in a description.
-  return { status: oauthStatus ?? status, body: { error: oauth, error_description: toPublicMessage(error).replaceAll(/["\\]/g, "'") } };
+  return {
+    status: oauthStatus ?? status,
+    body: { error: oauth, error_description: toPublicMessage(error).replaceAll(/["\\]/g, "'") },
+  };
 };
 
 /** Answers JSON that nobody may store. */
@@ -44,5 +47,7 @@ export function sendError(req: Request, res: Response, error: AppError, render: 
 /** The RFC 6750 §3 challenge. A request without any credential gets no error code (§3.1). */
 function toChallenge(error: AppError): string {
   const { oauth } = toRow(error);
-  return error.code.endsWith('_missing') ? 'Bearer realm="countersign"' : `Bearer realm="countersign", error="${oauth}"`;
+  return error.code.endsWith('_missing')
+    ? 'Bearer realm="countersign"'
+    : `Bearer realm="countersign", error="${oauth}"`;
 }

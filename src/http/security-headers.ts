@@ -11,7 +11,9 @@ export const HELMET_OPTIONS: HelmetOptions = {
 };
 
 /** Header fields as helmet sets them, in its order. */
-export function computeSecurityHeaders(options: HelmetOptions = HELMET_OPTIONS): readonly (readonly [string, string])[] {
+export function computeSecurityHeaders(
+  options: HelmetOptions = HELMET_OPTIONS,
+): readonly (readonly [string, string])[] {
   const headers = new Map<string, string>();
   const recorder = {
     setHeader: (name: string, value: string) => headers.set(name, value),

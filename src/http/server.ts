@@ -75,7 +75,11 @@ export async function startServer(app: Express, at: ListenAt, limits: ServerLimi
   });
   const { port } = server.address() as AddressInfo;
   const host = at.host.includes(':') ? `[${at.host}]` : at.host;
-  return { port, url: `${at.tls ? 'https' : 'http'}://${host}:${port}`, close: () => closeGracefully(server, limits.shutdownGraceMs) };
+  return {
+    port,
+    url: `${at.tls ? 'https' : 'http'}://${host}:${port}`,
+    close: () => closeGracefully(server, limits.shutdownGraceMs),
+  };
 }
 
 /** Statuses for what Node's parser refuses before a request exists (RFC 9110, RFC 6585). */

@@ -48,7 +48,11 @@ export function createIdproxyApp(settings: IdproxySettings, deps: IdproxyDeps): 
   const { store, vault, clock, isAdmin, logger, metrics } = deps;
   const { publicUrl, rateLimitPerMinute } = settings;
   const { documents, sessions } = store;
-  const directory = createAppDirectory({ documents, vault, onProblem: (detail) => logger.error({ detail }, 'app directory') });
+  const directory = createAppDirectory({
+    documents,
+    vault,
+    onProblem: (detail) => logger.error({ detail }, 'app directory'),
+  });
   const keyring = createPlatformKeys({ documents, vault });
   const verify = createVerifyAssertion({ directory, keyring, clock });
   const exchange = createExchange({
@@ -83,7 +87,9 @@ export function createIdproxyApp(settings: IdproxySettings, deps: IdproxyDeps): 
     server.use(createAppRoutes({ registry, keyring, isAdmin, logger, rateLimitPerMinute }));
     server.use(allowOrigins(settings.cors));
     server.use(createClientRoutes({ exchange, authenticate, keyring, clock, publicUrl, rateLimitPerMinute }));
-    server.use(createOauthRoutes({ exchange, findSession, sessions, isTrustedCaller, clock, publicUrl, rateLimitPerMinute }));
+    server.use(
+      createOauthRoutes({ exchange, findSession, sessions, isTrustedCaller, clock, publicUrl, rateLimitPerMinute }),
+    );
   });
   return { app, close: () => directory.close() };
 }

@@ -5,7 +5,10 @@ import { platformJwk } from '../apps/schemas.ts';
 /** The grant type of RFC 7523 §2.1. */
 export const JWT_BEARER_GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
-const assertion = z.string().min(1, 'must not be empty').meta({ description: 'The JWS, or the nested JWE.', example: 'eyJhbGciOiJIUzI1NiIs…' });
+const assertion = z
+  .string()
+  .min(1, 'must not be empty')
+  .meta({ description: 'The JWS, or the nested JWE.', example: 'eyJhbGciOiJIUzI1NiIs…' });
 
 const numericDate = z.number().meta({ description: 'Seconds since the epoch.' });
 
@@ -27,10 +30,15 @@ export const authorizeResponse = z
   })
   .meta({ id: 'AuthorizeResponse' });
 
-export const jwtGrantRequest = z.looseObject({ assertion, botInfo: botInfo.optional() }).meta({ id: 'JwtGrantRequest' });
+export const jwtGrantRequest = z
+  .looseObject({ assertion, botInfo: botInfo.optional() })
+  .meta({ id: 'JwtGrantRequest' });
 
 const userInfo = z.strictObject({
-  userId: z.string().meta({ description: 'Always the same for one app and subject.', example: 'u-0b63a6f0-3d3c-8f0e-9d51-7f6d2a9e4c11' }),
+  userId: z.string().meta({
+    description: 'Always the same for one app and subject.',
+    example: 'u-0b63a6f0-3d3c-8f0e-9d51-7f6d2a9e4c11',
+  }),
   accountId: z.string(),
   orgId: z.string(),
   identity: z.string().meta({ description: '`<clientId>/<sub>`' }),

@@ -11,7 +11,14 @@ export interface Session {
 }
 
 /** The stored form, with short names: it is kept once for every bearer. */
-type Stored = readonly [clientId: string, subject: string, userId: string, isAnonymous: 0 | 1, issuedAt: number, expiresAt: number];
+type Stored = readonly [
+  clientId: string,
+  subject: string,
+  userId: string,
+  isAnonymous: 0 | 1,
+  issuedAt: number,
+  expiresAt: number,
+];
 
 export function toSessionBody({ clientId, subject, userId, isAnonymous, issuedAt, expiresAt }: Session): string {
   const stored: Stored = [clientId, subject, userId, isAnonymous ? 1 : 0, issuedAt, expiresAt];

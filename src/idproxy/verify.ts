@@ -74,7 +74,11 @@ export function createVerifyAssertion({ directory, keyring, clock }: VerifyDeps)
   };
 }
 
-async function checkSignature({ app, verifier }: RegisteredApp, jws: CompactJws, outer: CompactJws | CompactJwe): Promise<void> {
+async function checkSignature(
+  { app, verifier }: RegisteredApp,
+  jws: CompactJws,
+  outer: CompactJws | CompactJwe,
+): Promise<void> {
   if (jws.header['alg'] !== app.algorithm) throw untrusted(`${app.clientId}: "alg" is not ${app.algorithm}`);
   const { alg, enc } = outer.header;
   if (outer.kind === 'jwe' && !(isIn(app.jwe.algs, alg) && isIn(app.jwe.encs, enc))) {

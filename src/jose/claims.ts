@@ -40,7 +40,8 @@ const USER_DATA_SPELLINGS = {
 // A lone surrogate has no UTF-8: two names that differ in one alone would become the same bytes.
 const UNFIT_IN_A_NAME = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
 
-const invalid = (claim: string, detail: string): AppError => new AppError('claim_invalid', { values: { claim, detail } });
+const invalid = (claim: string, detail: string): AppError =>
+  new AppError('claim_invalid', { values: { claim, detail } });
 
 /** The claim that counts of a pair, and its name: `kore_<name>` where it is there, else `name`. */
 function pick(payload: JsonObject, name: 'iss' | 'sub' | 'jti'): { claim: string; value: unknown } {
@@ -109,7 +110,8 @@ function timeError(code: ErrorCode, claim: string, seconds: number): AppError {
 /** A NumericDate in seconds; each claim on its own, since producers mix seconds and milliseconds in one token. */
 function toSeconds(claim: string, value: unknown): number | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) throw invalid(claim, 'must be a time as a number');
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0)
+    throw invalid(claim, 'must be a time as a number');
   return value >= MILLISECONDS_FROM ? value / 1000 : value;
 }
 
@@ -141,6 +143,7 @@ function checkUserData(payload: JsonObject): Pick<AssertionClaims, 'privateClaim
     bytes += Buffer.byteLength(JSON.stringify(value));
     found[member] = value;
   }
-  if (bytes > MAX_PRIVATE_CLAIMS_BYTES) throw invalid('privateClaims', `must have at most ${MAX_PRIVATE_CLAIMS_BYTES} bytes`);
+  if (bytes > MAX_PRIVATE_CLAIMS_BYTES)
+    throw invalid('privateClaims', `must have at most ${MAX_PRIVATE_CLAIMS_BYTES} bytes`);
   return found;
 }

@@ -37,7 +37,8 @@ export function parseCompact(text: string): CompactJws | CompactJwe {
   const kind = KINDS[segments.length];
   if (kind === undefined) throw new TokenError('the token is neither a JWS (3 parts) nor a JWE (5 parts)');
   const [encodedHeader = '', ...rest] = segments;
-  if (encodedHeader.length > MAX_HEADER_BYTES) throw new TokenError(`the header is larger than ${MAX_HEADER_BYTES} bytes`);
+  if (encodedHeader.length > MAX_HEADER_BYTES)
+    throw new TokenError(`the header is larger than ${MAX_HEADER_BYTES} bytes`);
   const header = parseObject(encodedHeader, 'header');
   if (header['crit'] !== undefined) throw new TokenError('the header has critical extensions ("crit")');
   if (kind === 'jwe') {

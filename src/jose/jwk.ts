@@ -27,7 +27,11 @@ const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
  * @throws KeyError
  */
 export function parseRsaPublicKey(source: string | JsonObject): KeyObject {
-  if (typeof source === 'string' ? /PRIVATE KEY/.test(source) : PRIVATE_MEMBERS.some((name) => Object.hasOwn(source, name))) {
+  if (
+    typeof source === 'string'
+      ? /PRIVATE KEY/.test(source)
+      : PRIVATE_MEMBERS.some((name) => Object.hasOwn(source, name))
+  ) {
     throw new KeyError('this is a private key; send the public one, and make a new pair: this one has been shown');
   }
   return checkRsa(() =>
@@ -65,7 +69,8 @@ function checkRsa(read: () => KeyObject): KeyObject {
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   if (key.asymmetricKeyType !== 'rsa') throw new KeyError('this is not an RSA key');
   if (modulusLength < MIN_RSA_BITS) throw new KeyError(`the key has ${modulusLength} bits; ${MIN_RSA_BITS} are needed`);
-  if (modulusLength > MAX_RSA_BITS) throw new KeyError(`the key has ${modulusLength} bits; at most ${MAX_RSA_BITS} are taken`);
+  if (modulusLength > MAX_RSA_BITS)
+    throw new KeyError(`the key has ${modulusLength} bits; at most ${MAX_RSA_BITS} are taken`);
   if (publicExponent < 3n || publicExponent % 2n === 0n || publicExponent > 0xffff_ffffn) {
     throw new KeyError('the public exponent is not an odd number from 3 to 2^32');
   }

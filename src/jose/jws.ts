@@ -63,7 +63,8 @@ const FAMILIES: Readonly<Record<(typeof JWS_ALGORITHMS)[JwsAlgorithm]['keyType']
       const key = await importPKCS8(parseRsaPrivateKey(pem).export({ type: 'pkcs8', format: 'pem' }) as string, alg);
       return {
         alg,
-        sign: (claims) => new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader(toHeader(alg)).sign(key),
+        sign: (claims) =>
+          new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader(toHeader(alg)).sign(key),
       };
     },
     createVerifier: async (alg, pem) => {
@@ -106,7 +107,8 @@ export function createJwsVerifier(alg: JwsAlgorithm, key: string): Promise<JwsVe
  */
 export function parseClientSecret(secret: string): KeyObject {
   const bytes = Buffer.from(secret);
-  if (bytes.length < MIN_SECRET_BYTES) throw new KeyError(`the client secret is shorter than ${MIN_SECRET_BYTES} bytes`);
+  if (bytes.length < MIN_SECRET_BYTES)
+    throw new KeyError(`the client secret is shorter than ${MIN_SECRET_BYTES} bytes`);
   if (bytes.length > MAX_SECRET_BYTES) throw new KeyError(`the client secret is longer than ${MAX_SECRET_BYTES} bytes`);
   if (new Set(bytes).size < MIN_DISTINCT_BYTES) throw new KeyError('the client secret repeats a few characters');
   // SECURITY: a public key is known to everyone; as an HMAC secret it would let anyone sign.

@@ -78,7 +78,8 @@ describe('what is made of a document', () => {
     'an open block': '<!-- run -->\n```bash\ntrue',
     'words that are not understood': '<!-- run: exits badly -->\n```bash\ntrue\n```',
   };
-  for (const [name, source] of Object.entries(REFUSED)) it(`refuses ${name}`, () => assert.throws(() => parseSteps(source)));
+  for (const [name, source] of Object.entries(REFUSED))
+    it(`refuses ${name}`, () => assert.throws(() => parseSteps(source)));
 
   it('is its steps', () => {
     const source =
@@ -86,7 +87,7 @@ describe('what is made of a document', () => {
     assert.deepEqual(parseSteps(source), [
       { kind: 'server', line: 2, env: { A: '1', B: 'x=y' } },
       { kind: 'run', line: 7, language: 'python', text: 'x = 1\n  y\n', name: 'a.py', exitCode: 3, prints: '1\n' },
-      { kind: 'file', line: 16, name: 'b.json', text: '{}\n' },
+      { kind: 'file', line: 17, name: 'b.json', text: '{}\n' },
     ]);
   });
 

@@ -27,7 +27,8 @@ for (const [name, toEnvironment] of Object.entries(STORES)) {
       const first = await startCountersign(['idproxy'], shared);
       idproxies.push(first);
       const folders = { COUNTERSIGN_DATA_DIR: first.dataDir, COUNTERSIGN_KEYS_DIR: first.keysDir };
-      while (idproxies.length < PROCESSES) idproxies.push(await startCountersign(['idproxy'], { ...shared, ...folders }));
+      while (idproxies.length < PROCESSES)
+        idproxies.push(await startCountersign(['idproxy'], { ...shared, ...folders }));
     });
     after(async () => {
       for (const idproxy of idproxies.toReversed()) await idproxy.stop();
@@ -36,7 +37,10 @@ for (const [name, toEnvironment] of Object.entries(STORES)) {
 
     const present = async (assertion: string, index: number): Promise<{ status: number; text: string }> => {
       const { idproxyUrl } = idproxies[index % PROCESSES] as CountersignProcess;
-      const response = await fetch(`${idproxyUrl}/authorize`, { method: 'POST', body: new URLSearchParams({ assertion }) });
+      const response = await fetch(`${idproxyUrl}/authorize`, {
+        method: 'POST',
+        body: new URLSearchParams({ assertion }),
+      });
       return { status: response.status, text: await response.text() };
     };
 
@@ -52,7 +56,9 @@ for (const [name, toEnvironment] of Object.entries(STORES)) {
       );
       const winners = new Set<number>();
       for (const assertion of assertions) {
-        const answers = await Promise.all(Array.from({ length: PRESENTATIONS }, (_, index) => present(assertion, index)));
+        const answers = await Promise.all(
+          Array.from({ length: PRESENTATIONS }, (_, index) => present(assertion, index)),
+        );
         const granted = answers.flatMap(({ status }, index) => (status === 200 ? [index % PROCESSES] : []));
         assert.equal(granted.length, 1, JSON.stringify(answers));
         winners.add(granted[0] as number);

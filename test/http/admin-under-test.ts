@@ -31,7 +31,12 @@ export interface AdminUnderTest {
   readonly folder: string;
   readonly vault: Vault;
   readonly lines: () => LogLine[];
-  readonly send: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<AdminAnswer>;
+  readonly send: (
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ) => Promise<AdminAnswer>;
   /** Registers an app and returns what it is told. @throws when it is refused */
   readonly create: (request?: object) => Promise<JsonObject & { readonly clientId: string }>;
 }
@@ -41,7 +46,11 @@ export const MASTER_KEY = Buffer.alloc(32, 7);
 /** Starts one; on the folder of another one, if it is given. */
 export async function startAdmin(
   t: TestContext,
-  { folder: given, masterKey = MASTER_KEY, ...settings }: Partial<IdproxySettings> & { folder?: string; masterKey?: Buffer } = {},
+  {
+    folder: given,
+    masterKey = MASTER_KEY,
+    ...settings
+  }: Partial<IdproxySettings> & { folder?: string; masterKey?: Buffer } = {},
 ): Promise<AdminUnderTest> {
   const folder = given ?? (await createTempFolder());
   if (given === undefined) t.after(() => rm(folder, { recursive: true, force: true }));
@@ -79,11 +88,20 @@ export async function startAdmin(
   const send: AdminUnderTest['send'] = async (method, path, body, headers = {}) => {
     const response = await fetch(server.url + path, {
       method,
-      headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, text, body: text === '' ? {} : (JSON.parse(text) as JsonObject) };
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: text === '' ? {} : (JSON.parse(text) as JsonObject),
+    };
   };
   const create: AdminUnderTest['create'] = async (request = { name: 'Web chat', algorithm: 'HS256' }) => {
     const { status, body, text } = await send('POST', '/admin/apps', request);

@@ -85,7 +85,8 @@ describe('registration', () => {
         const created = await admin.send('POST', '/admin/apps', { name: 'a', algorithm: 'RS256', publicKey });
         assertRefused(created, 400, msg);
         assert.doesNotMatch(created.text, /BEGIN|MII/);
-        if (publicKey !== undefined) assertRefused(await admin.send('PATCH', `/admin/apps/${clientId}`, { publicKey }), 400, msg);
+        if (publicKey !== undefined)
+          assertRefused(await admin.send('PATCH', `/admin/apps/${clientId}`, { publicKey }), 400, msg);
       });
     }
     assert.equal(((await admin.send('GET', '/admin/apps')).body['apps'] as unknown[]).length, 1);
@@ -94,7 +95,11 @@ describe('registration', () => {
 
   it('refuses a public key for an algorithm with a secret', async (t) => {
     const admin = await startAdmin(t);
-    assertRefused(await admin.send('POST', '/admin/apps', { name: 'a', algorithm: 'HS256', publicKey: RSA_SPKI }), 400, /made here/);
+    assertRefused(
+      await admin.send('POST', '/admin/apps', { name: 'a', algorithm: 'HS256', publicKey: RSA_SPKI }),
+      400,
+      /made here/,
+    );
     const { clientId } = await admin.create();
     assertRefused(await admin.send('PATCH', `/admin/apps/${clientId}`, { publicKey: RSA_SPKI }), 400, /made here/);
   });
@@ -107,15 +112,32 @@ const BOUNDS: Readonly<Record<string, { taken: readonly unknown[]; refused: read
   allowAnonymous: { taken: [true], refused: ['false', 0] },
   autoRegister: { taken: [false], refused: ['', {}] },
   enabled: { taken: [false, true], refused: ['true', null] },
-  audiences: { taken: [['a'], Array.from({ length: 16 }, (_, index) => `a${index}`), ['x'.repeat(1_024)]], refused: [[], 'a', [''], [5], ['x'.repeat(1_025)], Array.from({ length: 17 }, () => 'a')] },
-  bots: { taken: [[], ['st-1'], Array.from({ length: 100 }, (_, index) => `b${index}`)], refused: ['st-1', [''], ['x'.repeat(129)], Array.from({ length: 101 }, () => 'b')] },
+  audiences: {
+    taken: [['a'], Array.from({ length: 16 }, (_, index) => `a${index}`), ['x'.repeat(1_024)]],
+    refused: [[], 'a', [''], [5], ['x'.repeat(1_025)], Array.from({ length: 17 }, () => 'a')],
+  },
+  bots: {
+    taken: [[], ['st-1'], Array.from({ length: 100 }, (_, index) => `b${index}`)],
+    refused: ['st-1', [''], ['x'.repeat(129)], Array.from({ length: 101 }, () => 'b')],
+  },
   maxLifetimeSeconds: { taken: [60, 2_592_000], refused: [59, 2_592_001, 60.5, '60', -1, 1e300, null] },
   bearerLifetimeSeconds: { taken: [60, 2_592_000], refused: [59, 2_592_001, 0, '3600'] },
   clockToleranceSeconds: { taken: [0, 300], refused: [-1, 301, 0.5, '15'] },
   reuseWindowSeconds: { taken: [0, 3_600], refused: [-1, 3_601, true] },
   jwe: {
     taken: [{ required: true, algs: ['RSA-OAEP'], encs: ['A256GCM'] }],
-    refused: [{ required: 'true' }, { algs: [] }, { algs: ['none'] }, { algs: ['RSA-OAEP-256'] }, { encs: ['A192GCM'] }, { encs: 'A256GCM' }, { other: 1 }, [], 'A256GCM', true],
+    refused: [
+      { required: 'true' },
+      { algs: [] },
+      { algs: ['none'] },
+      { algs: ['RSA-OAEP-256'] },
+      { encs: ['A192GCM'] },
+      { encs: 'A256GCM' },
+      { other: 1 },
+      [],
+      'A256GCM',
+      true,
+    ],
   },
 };
 
@@ -141,7 +163,7 @@ describe('a member of an app', () => {
 
   /** Registrations that are refused as a whole. */
   const REFUSED: Readonly<Record<string, { body: unknown; status?: number; msg: RegExp }>> = {
-    'nothing': { body: {}, msg: /"name"[^]*"algorithm"/ },
+    nothing: { body: {}, msg: /"name"[^]*"algorithm"/ },
     'no algorithm': { body: { name: 'a' }, msg: /"algorithm"/ },
     'an algorithm nobody knows': { body: { name: 'a', algorithm: 'none' }, msg: /"algorithm"/ },
     'an algorithm of another family': { body: { name: 'a', algorithm: 'ES256' }, msg: /"algorithm"/ },
@@ -150,10 +172,17 @@ describe('a member of an app', () => {
     'a client id of its own': { body: { name: 'a', algorithm: 'HS256', clientId: 'cs-1' }, msg: /clientId/ },
     'a secret of its own': { body: { name: 'a', algorithm: 'HS256', clientSecret: 'short' }, msg: /clientSecret/ },
     'a sealed secret': { body: { name: 'a', algorithm: 'HS256', sealedSecret: 'x' }, msg: /sealedSecret/ },
-    '__proto__': { body: '{"name":"a","algorithm":"HS256","__proto__":{"enabled":false}}', msg: /__proto__|unknown|[Uu]nrecognized/ },
+    __proto__: {
+      body: '{"name":"a","algorithm":"HS256","__proto__":{"enabled":false}}',
+      msg: /__proto__|unknown|[Uu]nrecognized/,
+    },
     'a member twice': { body: '{"name":"a","algorithm":"HS256","name":"b"}', msg: /twice/ },
     'an array': { body: '[]', msg: /object/ },
-    'more than fits': { body: { name: 'a', algorithm: 'HS256', bots: ['x'.repeat(40_000)] }, status: 413, msg: /larger than 32768/ },
+    'more than fits': {
+      body: { name: 'a', algorithm: 'HS256', bots: ['x'.repeat(40_000)] },
+      status: 413,
+      msg: /larger than 32768/,
+    },
   };
   for (const [name, { body, status = 400, msg }] of Object.entries(REFUSED)) {
     it(`is refused with the rest: ${name}`, async (t) => {
@@ -167,7 +196,12 @@ describe('a member of an app', () => {
 describe('a change', () => {
   it('touches what it names and nothing else', async (t) => {
     const admin = await startAdmin(t);
-    const { clientId, clientSecret, jwk: _, ...before } = await admin.create({ name: 'a', algorithm: 'HS512', bots: ['st-1'], reuseWindowSeconds: 9 });
+    const {
+      clientId,
+      clientSecret,
+      jwk: _,
+      ...before
+    } = await admin.create({ name: 'a', algorithm: 'HS512', bots: ['st-1'], reuseWindowSeconds: 9 });
     const path = `/admin/apps/${clientId}`;
     const steps: readonly (readonly [object, object])[] = [
       [{ name: 'b' }, { name: 'b' }],
@@ -189,7 +223,11 @@ describe('a change', () => {
     it(`of "${member}" is refused`, async (t) => {
       const admin = await startAdmin(t);
       const { clientId } = await admin.create();
-      assertRefused(await admin.send('PATCH', `/admin/apps/${clientId}`, { [member]: 'HS256' }), 400, new RegExp(member));
+      assertRefused(
+        await admin.send('PATCH', `/admin/apps/${clientId}`, { [member]: 'HS256' }),
+        400,
+        new RegExp(member),
+      );
     });
   }
 
@@ -197,9 +235,14 @@ describe('a change', () => {
     const admin = await startAdmin(t);
     const { clientId } = await admin.create();
     const bots = Array.from({ length: 8 }, (_, index) => `bot-${index}`);
-    const answers = await Promise.all(bots.map((bot) => admin.send('PATCH', `/admin/apps/${clientId}`, { bots: [bot] })));
+    const answers = await Promise.all(
+      bots.map((bot) => admin.send('PATCH', `/admin/apps/${clientId}`, { bots: [bot] })),
+    );
     const statuses = new Set(answers.map(({ status }) => status));
-    assert.ok([...statuses].every((status) => status === 200 || status === 409), [...statuses].join());
+    assert.ok(
+      [...statuses].every((status) => status === 200 || status === 409),
+      [...statuses].join(),
+    );
     const taken = answers.filter(({ status }) => status === 200).map(({ body }) => (body['bots'] as string[])[0]);
     const [last] = (await admin.send('GET', `/admin/apps/${clientId}`)).body['bots'] as string[];
     assert.ok(taken.includes(last));
@@ -212,7 +255,8 @@ describe('a change', () => {
     const path = `/admin/apps/${clientId}`;
     const deleted = await admin.send('DELETE', path);
     assert.deepEqual([deleted.status, deleted.text], [204, '']);
-    for (const [method, body] of [['GET'], ['PATCH', {}], ['DELETE']] as const) assertRefused(await admin.send(method, path, body), 404, /no app has this client id/);
+    for (const [method, body] of [['GET'], ['PATCH', {}], ['DELETE']] as const)
+      assertRefused(await admin.send(method, path, body), 404, /no app has this client id/);
     assert.deepEqual((await admin.send('GET', '/admin/apps')).body, { apps: [] });
   });
 
@@ -254,9 +298,19 @@ describe('the admin API', () => {
     it(`is closed to ${name}`, async (t) => {
       const admin = await startAdmin(t);
       const { clientId } = await admin.create();
-      for (const path of ['/admin/apps', `/admin/apps/${clientId}`, '/admin', '/admin/none', '/ADMIN/apps', '/admin/apps/']) {
+      for (const path of [
+        '/admin/apps',
+        `/admin/apps/${clientId}`,
+        '/admin',
+        '/admin/none',
+        '/ADMIN/apps',
+        '/admin/apps/',
+      ]) {
         for (const method of ['GET', 'POST', 'PATCH', 'DELETE', 'PUT', 'OPTIONS']) {
-          const answer = await admin.send(method, path, method === 'GET' ? undefined : {}, { authorization, origin: 'http://page.example' });
+          const answer = await admin.send(method, path, method === 'GET' ? undefined : {}, {
+            authorization,
+            origin: 'http://page.example',
+          });
           assertRefused(answer, 401, msg);
           assert.match(answer.headers.get('www-authenticate') ?? '', /^Bearer realm="countersign"/);
           assert.equal(answer.headers.get('access-control-allow-origin'), null);
@@ -269,7 +323,8 @@ describe('the admin API', () => {
   it('is limited by 429', async (t) => {
     const admin = await startAdmin(t, { rateLimitPerMinute: 2 });
     const statuses = [];
-    for (let index = 0; index < 3; index++) statuses.push((await admin.send('GET', '/admin/apps', undefined, { authorization: 'Bearer x' })).status);
+    for (let index = 0; index < 3; index++)
+      statuses.push((await admin.send('GET', '/admin/apps', undefined, { authorization: 'Bearer x' })).status);
     assert.deepEqual(statuses, [401, 401, 429]);
   });
 
@@ -279,11 +334,14 @@ describe('the admin API', () => {
     await admin.send('PATCH', `/admin/apps/${clientId}`, { enabled: false });
     await admin.send('DELETE', `/admin/apps/${clientId}`);
     const acts = admin.lines().filter(({ msg }) => msg === 'admin act');
-    assert.deepEqual(acts.map((line) => [line['act'], line['clientId']]), [
-      ['app created', clientId],
-      ['app updated', clientId],
-      ['app deleted', clientId],
-    ]);
+    assert.deepEqual(
+      acts.map((line) => [line['act'], line['clientId']]),
+      [
+        ['app created', clientId],
+        ['app updated', clientId],
+        ['app deleted', clientId],
+      ],
+    );
     assert.ok(!JSON.stringify(admin.lines()).includes(String(clientSecret)));
     assert.ok(!JSON.stringify(admin.lines()).includes(admin.token));
   });
@@ -292,31 +350,44 @@ describe('the admin API', () => {
     const admin = await startAdmin(t);
     const app = await admin.create({ name: 'named in clear', algorithm: 'HS512' });
     const secret = String(app['clientSecret']);
-    const token = jsonwebtoken.sign({ aud: AUDIENCES[0], iss: app.clientId, sub: 'alice', jti: 'j-1' }, secret, { algorithm: 'HS512', expiresIn: 60 });
+    const token = jsonwebtoken.sign({ aud: AUDIENCES[0], iss: app.clientId, sub: 'alice', jti: 'j-1' }, secret, {
+      algorithm: 'HS512',
+      expiresIn: 60,
+    });
     const { status, body } = await admin.send('POST', '/authorize', { assertion: token });
     assert.equal(status, 200);
     const names = (await readdir(admin.folder)).filter((name) => name.startsWith('countersign.db'));
     assert.ok(names.length >= 2, names.join());
     const bytes = Buffer.concat(await Promise.all(names.map((name) => readFile(join(admin.folder, name)))));
     assert.ok(bytes.includes('named in clear'), 'the files hold the app');
-    for (const hidden of [secret, String(body['access_token']), token, 'PRIVATE KEY']) assert.ok(!bytes.includes(hidden), hidden.slice(0, 8));
-    for (const hidden of [Buffer.from(secret, 'base64'), Buffer.from(secret).toString('base64url')]) assert.ok(!bytes.includes(hidden));
+    for (const hidden of [secret, String(body['access_token']), token, 'PRIVATE KEY'])
+      assert.ok(!bytes.includes(hidden), hidden.slice(0, 8));
+    for (const hidden of [Buffer.from(secret, 'base64'), Buffer.from(secret).toString('base64url')])
+      assert.ok(!bytes.includes(hidden));
   });
 
   it('obeys a change at once, for a token of each algorithm', async (t) => {
     const admin = await startAdmin(t);
     for (const algorithm of ['HS256', 'HS512', 'RS256', 'RS512'] as const) {
       const isRsa = algorithm.startsWith('RS');
-      const { clientId, clientSecret } = await admin.create({ name: 'a', algorithm, ...(isRsa && { publicKey: RSA_SPKI }) });
+      const { clientId, clientSecret } = await admin.create({
+        name: 'a',
+        algorithm,
+        ...(isRsa && { publicKey: RSA_SPKI }),
+      });
       const exchange = (jti: string): Promise<AdminAnswer> => {
         const key = isRsa ? RSA_PRIVATE : String(clientSecret);
-        const assertion = jsonwebtoken.sign({ aud: AUDIENCES[0], iss: clientId, sub: 'alice', jti }, key, { algorithm, expiresIn: 60 });
+        const assertion = jsonwebtoken.sign({ aud: AUDIENCES[0], iss: clientId, sub: 'alice', jti }, key, {
+          algorithm,
+          expiresIn: 60,
+        });
         return admin.send('POST', '/authorize', { assertion });
       };
       const granted = await exchange('1');
       assert.equal(granted.status, 200, granted.text);
       const authorization = `Bearer ${String(granted.body['access_token'])}`;
-      const who = async (): Promise<number> => (await admin.send('GET', '/api/1.1/userinfo', undefined, { authorization })).status;
+      const who = async (): Promise<number> =>
+        (await admin.send('GET', '/api/1.1/userinfo', undefined, { authorization })).status;
       assert.equal(await who(), 200);
       await admin.send('PATCH', `/admin/apps/${clientId}`, { enabled: false });
       assertRefused(await exchange('2'), 401, /this client is disabled/);
@@ -334,12 +405,17 @@ describe('the admin API', () => {
     const other = await startAdmin(t, { folder: one.folder });
     const { clientId, clientSecret } = await one.create();
     const exchange = (jti: string): Promise<AdminAnswer> =>
-      other.send('POST', '/authorize', { assertion: jsonwebtoken.sign({ aud: AUDIENCES[0], iss: clientId, sub: 'a', jti }, String(clientSecret), { expiresIn: 60 }) });
+      other.send('POST', '/authorize', {
+        assertion: jsonwebtoken.sign({ aud: AUDIENCES[0], iss: clientId, sub: 'a', jti }, String(clientSecret), {
+          expiresIn: 60,
+        }),
+      });
     assert.equal((await exchange('first')).status, 200);
     const startedAt = performance.now();
     await one.send('PATCH', `/admin/apps/${clientId}`, { enabled: false });
     let count = 0;
-    while ((await exchange(`n-${count++}`)).status === 200) assert.ok(performance.now() - startedAt < 1_000, 'within a second');
+    while ((await exchange(`n-${count++}`)).status === 200)
+      assert.ok(performance.now() - startedAt < 1_000, 'within a second');
     assert.ok(count > 0);
   });
 
@@ -347,7 +423,11 @@ describe('the admin API', () => {
     const one = await startAdmin(t);
     const { clientId, clientSecret } = await one.create();
     const other = await startAdmin(t, { folder: one.folder, masterKey: Buffer.alloc(32, 9) });
-    const assertion = jsonwebtoken.sign({ aud: AUDIENCES[0], iss: clientId, sub: 'a', jti: '1' }, String(clientSecret), { expiresIn: 60 });
+    const assertion = jsonwebtoken.sign(
+      { aud: AUDIENCES[0], iss: clientId, sub: 'a', jti: '1' },
+      String(clientSecret),
+      { expiresIn: 60 },
+    );
     const refused = await other.send('POST', '/authorize', { assertion });
     assert.ok([500, 503].includes(refused.status), refused.text);
     assert.doesNotMatch(refused.text, /access_token|master|seal/);

@@ -13,6 +13,16 @@ export async function createCertificate(t: TestContext) {
   const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
   const names = 'subjectAltName=DNS:localhost,IP:127.0.0.1';
   const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  await promisify(execFile)('openssl', [...args, '-subj', '/CN=localhost', '-addext', names, '-keyout', keyFile, '-out', certFile]);
+  await promisify(execFile)('openssl', [
+    ...args,
+    '-subj',
+    '/CN=localhost',
+    '-addext',
+    names,
+    '-keyout',
+    keyFile,
+    '-out',
+    certFile,
+  ]);
   return { cert: await readFile(certFile, 'utf8'), key: await readFile(keyFile, 'utf8'), certFile, keyFile };
 }

@@ -53,8 +53,16 @@ describe('a server', () => {
 
   it('gives up a body that does not come', async (t) => {
     const { readBody } = await import('../../src/http/body.ts');
-    const app = await startApp(t, (server) => void server.post('/', readBody(100), (_req, res) => sendJson(res, 200, {})), {}, LIMITS);
-    const text = await sendRaw(app.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{');
+    const app = await startApp(
+      t,
+      (server) => void server.post('/', readBody(100), (_req, res) => sendJson(res, 200, {})),
+      {},
+      LIMITS,
+    );
+    const text = await sendRaw(
+      app.port,
+      'POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
+    );
     assert.match(text, /^HTTP\/1\.1 408 [^]*"code":408/);
   });
 
@@ -130,7 +138,10 @@ describe('a server that stops', () => {
     const text = await busy.closed();
     assert.match(text, /\{"done":true\}/);
     // The second one is answered as the last of its connection, or not begun at all; never half.
-    assert.match(text, /\{"done":true\}$|\{"done":true\}HTTP\/1\.1 200 OK\r\nConnection: close\r\n[^]*\{"status":"ok"\}$/);
+    assert.match(
+      text,
+      /\{"done":true\}$|\{"done":true\}HTTP\/1\.1 200 OK\r\nConnection: close\r\n[^]*\{"status":"ok"\}$/,
+    );
     await closing;
   });
 
@@ -174,7 +185,7 @@ describe('a server with a certificate', () => {
     assert.equal(await ask({}), '{"secure":true}');
   });
 
-  it('refuses a key that is not the certificate\'s', async (t) => {
+  it("refuses a key that is not the certificate's", async (t) => {
     const [one, other] = [await createCertificate(t), await createCertificate(t)];
     const tls = { cert: one.cert, key: other.key };
     await assert.rejects(startServer(express(), { host: '127.0.0.1', port: 0, tls }), /key values mismatch/);

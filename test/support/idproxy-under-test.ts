@@ -25,7 +25,8 @@ export const START_AT = 1_767_225_600;
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  readonly body: any; // oxlint-disable-line typescript/no-explicit-any -- tests read members of many shapes
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests read members of many shapes
+  readonly body: any;
 }
 
 /** A registered app and how to sign for it. */
@@ -75,7 +76,10 @@ export const BACKENDS: Readonly<Record<'embedded' | 'redis', OpenBackend>> = {
 /** Starts an idproxy on a fresh backend. */
 export async function startIdproxyUnderTest(
   open: OpenBackend = BACKENDS.embedded,
-  { rateLimitPerMinute = 1_000_000, replayKeyFormats }: { rateLimitPerMinute?: number; replayKeyFormats?: ReplayKeyFormats } = {},
+  {
+    rateLimitPerMinute = 1_000_000,
+    replayKeyFormats,
+  }: { rateLimitPerMinute?: number; replayKeyFormats?: ReplayKeyFormats } = {},
 ): Promise<IdproxyUnderTest> {
   const clock = createFakeClock(START_AT);
   const { store, end } = await open(clock);
@@ -129,7 +133,7 @@ export async function startIdproxyUnderTest(
     admin,
     authorize: (assertion) => post('/authorize', { assertion }),
     register: async (settings) => {
-      const algorithm = String(settings['algorithm'] ?? 'HS256');
+      const algorithm = (settings['algorithm'] as string | undefined) ?? 'HS256';
       const pair = algorithm.startsWith('RS') ? createRsaPair() : undefined;
       const answer = await admin('POST', '/admin/apps', {
         name: 'Test',
@@ -137,7 +141,8 @@ export async function startIdproxyUnderTest(
         ...(pair && { publicKey: pair.publicKey }),
         ...settings,
       });
-      if (answer.status !== 201) throw new Error(`registration answered ${answer.status} ${JSON.stringify(answer.body)}`);
+      if (answer.status !== 201)
+        throw new Error(`registration answered ${answer.status} ${JSON.stringify(answer.body)}`);
       const { clientId, clientSecret } = answer.body as { clientId: string; clientSecret?: string };
       const key = pair?.privateKey ?? clientSecret ?? '';
       return {

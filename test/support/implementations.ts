@@ -44,7 +44,12 @@ async function askPython(script: string, order: Json): Promise<Json> {
   const python = findPython();
   if (python === undefined) throw new Error('no Python knows PyJWT and jwcrypto');
   const path = resolve('test', 'support', 'python', script);
-  const child = await startChild({ command: python, args: ['-I', path], cwd: process.cwd(), input: JSON.stringify(order) });
+  const child = await startChild({
+    command: python,
+    args: ['-I', path],
+    cwd: process.cwd(),
+    input: JSON.stringify(order),
+  });
   const { code } = await child.exited;
   if (code !== 0) throw new Error(`${script} failed\n${describeChild(child)}`);
   return JSON.parse(child.stdout()) as Json;
@@ -81,7 +86,9 @@ export const SIGNERS: Readonly<Record<string, Signer>> = {
       const options = { format: 'compact', fields: { typ: 'JWT' } } as const;
       // A text would be taken as Latin-1.
       const content = Buffer.from(JSON.stringify(claims));
-      const signed: unknown = await nodeJose.JWS.createSign(options, await toNodeJoseKey(alg, key)).update(content).final();
+      const signed: unknown = await nodeJose.JWS.createSign(options, await toNodeJoseKey(alg, key))
+        .update(content)
+        .final();
       return String(signed);
     },
     verify: async ({ alg, key, token }) => {
@@ -101,7 +108,9 @@ export const ENCRYPTERS: Readonly<Record<string, Encrypter>> = {
   'node-jose': {
     encrypt: async (content, jwk, enc) => {
       const options = { format: 'compact', contentAlg: enc, fields: { alg: 'RSA-OAEP', cty: 'JWT' } } as const;
-      return nodeJose.JWE.createEncrypt(options, await nodeJose.JWK.asKey(jwk)).update(Buffer.from(content)).final();
+      return nodeJose.JWE.createEncrypt(options, await nodeJose.JWK.asKey(jwk))
+        .update(Buffer.from(content))
+        .final();
     },
     decrypt: async (token, key) => {
       const { plaintext } = await nodeJose.JWE.createDecrypt(await nodeJose.JWK.asKey(key, 'pem')).decrypt(token);

@@ -99,11 +99,18 @@ const REST_OF_LINE = '…';
 
 /** Whether an output is what a document shows: `…` is anything within a line, a line of `…` alone any lines. */
 export function isAsShown(output: string, shown: string): boolean {
-  const clean = (text: string): string[] => text.trimEnd().split('\n').map((line) => line.trimEnd());
+  const clean = (text: string): string[] =>
+    text
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.trimEnd());
   const patterns = clean(shown).map((line) =>
     line.trim() === REST_OF_LINE
       ? '(?:[^\\n]*\\n)*'
-      : `${line.split(REST_OF_LINE).map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('[^\\n]*')}\\n`,
+      : `${line
+          .split(REST_OF_LINE)
+          .map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+          .join('[^\\n]*')}\\n`,
   );
   return new RegExp(`^${patterns.join('')}$`).test(`${clean(output).join('\n')}\n`);
 }

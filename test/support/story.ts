@@ -58,7 +58,10 @@ export async function startStory(): Promise<Story> {
   };
 
   const toActual = (text: string): string =>
-    text.replace(/\b(127\.0\.0\.1|localhost):(3000|4000)\b/g, (_, host: string, port: '3000' | '4000') => `${host}:${ports[port]}`);
+    text.replace(
+      /\b(127\.0\.0\.1|localhost):(3000|4000)\b/g,
+      (_, host: string, port: '3000' | '4000') => `${host}:${ports[port]}`,
+    );
   const save = async (name: string, text: string): Promise<string> => {
     const path = join(work, name);
     await writeFile(path, toActual(text));
@@ -99,6 +102,9 @@ export async function startStory(): Promise<Story> {
 
 /** Settings that name a file mean one of the reader's folder. */
 function toFolder(env: Readonly<Record<string, string>>, work: string): Record<string, string> {
-  const pairs = Object.entries(env).map(([name, value]) => [name, name.endsWith('_FILE') ? resolve(work, value) : value]);
+  const pairs = Object.entries(env).map(([name, value]) => [
+    name,
+    name.endsWith('_FILE') ? resolve(work, value) : value,
+  ]);
   return Object.fromEntries(pairs) as Record<string, string>;
 }

@@ -42,7 +42,8 @@ export function createOauthRoutes(deps: OauthRoutesDeps): Router {
       const { grant_type: grantType, assertion, scope } = checkShape(tokenRequest, req.body);
       if (grantType !== JWT_BEARER_GRANT) throw new AppError('unsupported_grant_type');
       if (scope !== undefined && scope !== '') throw new AppError('invalid_scope');
-      if (assertion === undefined) throw new AppError('invalid_request', { values: { detail: "'assertion' is missing" } });
+      if (assertion === undefined)
+        throw new AppError('invalid_request', { values: { detail: "'assertion' is missing" } });
       const { issued_at: _, ...answer } = toAuthorizeResponse(await exchange(assertion), clock.nowSeconds());
       res.setHeader('Pragma', 'no-cache');
       sendJson(res, 200, answer);

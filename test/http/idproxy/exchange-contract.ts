@@ -150,7 +150,10 @@ export function describeExchange(name: string, open: OpenBackend): void {
       const revoked = await idproxy.post('/oauth/revoke', { token: bearer }, { authorization: `Bearer ${bearer}` });
       assert.equal(revoked.status, 200);
       await expectRefused(assertion, 'possibly a replay');
-      assert.equal((await idproxy.request('/api/1.1/userinfo', { headers: { authorization: `bearer ${bearer}` } })).status, 401);
+      assert.equal(
+        (await idproxy.request('/api/1.1/userinfo', { headers: { authorization: `bearer ${bearer}` } })).status,
+        401,
+      );
     });
 
     test('an unknown client and a bad signature look the same', async () => {
@@ -164,8 +167,11 @@ export function describeExchange(name: string, open: OpenBackend): void {
   describe(`an upgrade of the replay key on ${name}`, () => {
     test('a jti used under the former format is a replay under the new one', async () => {
       const former = (clientId: string, jti: string): string =>
-        `jti:v0:${createHash('sha256').update(JSON.stringify([clientId, jti])).digest('hex')}`;
-      const current = (clientId: string, jti: string): string => `jti:vX:${Buffer.from(`${clientId}/${jti}`).toString('base64url')}`;
+        `jti:v0:${createHash('sha256')
+          .update(JSON.stringify([clientId, jti]))
+          .digest('hex')}`;
+      const current = (clientId: string, jti: string): string =>
+        `jti:vX:${Buffer.from(`${clientId}/${jti}`).toString('base64url')}`;
       const shared = await open({ nowSeconds: () => START_AT, set: () => undefined });
       const keep = { store: { ...shared.store, close: async () => undefined }, end: async () => undefined };
       const old = await startIdproxyUnderTest(async () => keep, { replayKeyFormats: { current: former, former: [] } });

@@ -31,7 +31,8 @@ describe('routes of the idproxy', () => {
       body: text,
     });
   const getBearer = async (from = app): Promise<string> => (await idproxy.authorize(from.sign())).body.access_token;
-  const introspect = async (token: string): Promise<object> => (await idproxy.post('/oauth/introspect', { token }, ADMIN)).body;
+  const introspect = async (token: string): Promise<object> =>
+    (await idproxy.post('/oauth/introspect', { token }, ADMIN)).body;
 
   test('/authorize answers as documented, by JSON and by form', async () => {
     for (const answer of [await idproxy.authorize(app.sign()), await form('/authorize', `assertion=${app.sign()}`)]) {
@@ -83,7 +84,9 @@ describe('routes of the idproxy', () => {
   test('userinfo, introspection and revocation follow a bearer through its life', async () => {
     const bearer = await getBearer();
     for (const scheme of ['bearer', 'Bearer', 'BEARER']) {
-      const { status, body } = await idproxy.request('/api/1.1/userinfo', { headers: { authorization: `${scheme} ${bearer}` } });
+      const { status, body } = await idproxy.request('/api/1.1/userinfo', {
+        headers: { authorization: `${scheme} ${bearer}` },
+      });
       assert.equal(status, 200);
       assert.equal(body.sub, 'alice@example.com');
       assert.equal(body.isAnonymous, false);
@@ -101,11 +104,19 @@ describe('routes of the idproxy', () => {
       exp: START_AT + 3600,
     });
     const basic = Buffer.from(`admin:${encodeURIComponent(ADMIN_TOKEN)}`).toString('base64');
-    assert.equal((await form('/oauth/introspect', `token=${bearer}`, { authorization: `Basic ${basic}` })).body.active, true);
+    assert.equal(
+      (await form('/oauth/introspect', `token=${bearer}`, { authorization: `Basic ${basic}` })).body.active,
+      true,
+    );
     assert.deepEqual((await form('/oauth/revoke', `token=${bearer}&token_type_hint=access_token`, ADMIN)).status, 200);
     assert.deepEqual(await introspect(bearer), { active: false });
-    const { status, body } = await idproxy.request('/api/1.1/userinfo', { headers: { authorization: `bearer ${bearer}` } });
-    assert.deepEqual({ status, body }, { status: 401, body: seedsError(401, 'the bearer token is expired or unknown') });
+    const { status, body } = await idproxy.request('/api/1.1/userinfo', {
+      headers: { authorization: `bearer ${bearer}` },
+    });
+    assert.deepEqual(
+      { status, body },
+      { status: 401, body: seedsError(401, 'the bearer token is expired or unknown') },
+    );
     assert.equal((await form('/oauth/revoke', `token=${bearer}`, ADMIN)).status, 200);
   });
 
@@ -154,7 +165,7 @@ describe('routes of the idproxy', () => {
     'no grant type': [() => `assertion=${app.sign()}`, 400, 'invalid_request'],
     'another grant type': [() => 'grant_type=password&username=a', 400, 'unsupported_grant_type'],
     'the grant type twice': [() => `grant_type=a&grant_type=${JWT_BEARER}`, 400, 'invalid_request'],
-    'nothing': [() => '', 400, 'invalid_request'],
+    nothing: [() => '', 400, 'invalid_request'],
   };
   for (const [what, [make, status, error]] of Object.entries(TOKEN_ANSWERS)) {
     test(`/oauth/token with ${what} is ${error ?? 'granted'}`, async () => {
@@ -170,11 +181,18 @@ describe('routes of the idproxy', () => {
     const own = await idproxy.register({ algorithm: 'HS256', bots: ['st-1'] });
     const bearer = await getBearer(own);
     const start = (token: string | undefined, botId: string) =>
-      idproxy.post('/api/rtm/start', { botInfo: { taskBotId: botId }, token: {} }, token ? { authorization: `bearer ${token}` } : {});
+      idproxy.post(
+        '/api/rtm/start',
+        { botInfo: { taskBotId: botId }, token: {} },
+        token ? { authorization: `bearer ${token}` } : {},
+      );
     assert.equal((await start(undefined, 'st-1')).status, 401);
     assert.equal((await start('nonsense', 'st-1')).status, 401);
     assert.deepEqual((await start(bearer, 'st-2')).body, seedsError(403, 'this client may not use this bot'));
-    assert.deepEqual((await start(bearer, 'st-1')).body, seedsError(404, 'real-time sessions are not offered by this server'));
+    assert.deepEqual(
+      (await start(bearer, 'st-1')).body,
+      seedsError(404, 'real-time sessions are not offered by this server'),
+    );
     await idproxy.admin('PATCH', `/admin/apps/${own.clientId}`, { enabled: false });
     assert.deepEqual((await start(bearer, 'st-1')).body, seedsError(403, 'this client is disabled or gone'));
     assert.deepEqual(await introspect(bearer), { active: false });
@@ -187,7 +205,8 @@ describe('routes of the idproxy', () => {
   test('a bot that the app may not use is refused at the exchange, and burns no jti', async () => {
     const own = await idproxy.register({ algorithm: 'HS256', bots: ['st-1'] });
     const assertion = own.sign();
-    const grant = (taskBotId: string) => idproxy.post('/api/oAuth/token/jwtgrant', { assertion, botInfo: { taskBotId } });
+    const grant = (taskBotId: string) =>
+      idproxy.post('/api/oAuth/token/jwtgrant', { assertion, botInfo: { taskBotId } });
     assert.equal((await grant('st-2')).status, 401);
     assert.equal((await grant('st-1')).status, 200);
   });
@@ -210,16 +229,28 @@ describe('routes of the idproxy', () => {
     'an assertion that is an array': { body: '{"assertion":["a"]}' },
     'an assertion that is an object': { body: '{"assertion":{"toString":1}}' },
     'an assertion twice': { body: '{"assertion":"a","assertion":"b"}' },
-    '__proto__': { body: '{"__proto__":{"assertion":"a.b.c"}}' },
-    'constructor': { body: '{"constructor":{"prototype":{"assertion":"a.b.c"}}}' },
+    __proto__: { body: '{"__proto__":{"assertion":"a.b.c"}}' },
+    constructor: { body: '{"constructor":{"prototype":{"assertion":"a.b.c"}}}' },
     'an absurd number': { body: '{"assertion":1e999}' },
     'JSON that ends early': { body: '{"assertion":"' },
     'a thousand levels': { body: `{"assertion":${'['.repeat(1000)}${']'.repeat(1000)}}` },
-    'a form with a bad percent-encoding': { body: 'assertion=%E0%A4%A', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
-    'a form with the field twice': { body: 'assertion=a&assertion=b', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
-    'a form with brackets': { body: 'assertion[x]=a', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
-    'a form of __proto__': { body: '__proto__[assertion]=a', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
-    'XML': { body: '<a/>', headers: { 'content-type': 'application/xml' } },
+    'a form with a bad percent-encoding': {
+      body: 'assertion=%E0%A4%A',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    },
+    'a form with the field twice': {
+      body: 'assertion=a&assertion=b',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    },
+    'a form with brackets': {
+      body: 'assertion[x]=a',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    },
+    'a form of __proto__': {
+      body: '__proto__[assertion]=a',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    },
+    XML: { body: '<a/>', headers: { 'content-type': 'application/xml' } },
     'a body of 100 KB': { body: JSON.stringify({ assertion: 'x'.repeat(100_000) }) },
   };
   const EXPECTED: Readonly<Record<string, number>> = { XML: 415, 'a body of 100 KB': 413 };
@@ -227,9 +258,13 @@ describe('routes of the idproxy', () => {
   for (const [what, init] of Object.entries(HOSTILE)) {
     test(`${what} is refused in JSON everywhere, and the server lives`, async () => {
       for (const path of PATHS) {
-        const headers = { 'content-type': 'application/json', ...ADMIN, ...init.headers };
+        const headers = { 'content-type': 'application/json', ...ADMIN, ...(init.headers as object | undefined) };
         const { status, body } = await idproxy.request(path, { method: 'POST', ...init, headers });
-        assert.equal(status, Object.hasOwn(EXPECTED, what) ? EXPECTED[what] : 400, `${path} ${status} ${JSON.stringify(body)}`);
+        assert.equal(
+          status,
+          Object.hasOwn(EXPECTED, what) ? EXPECTED[what] : 400,
+          `${path} ${status} ${JSON.stringify(body)}`,
+        );
         if (path.startsWith('/oauth')) assert.equal(typeof body.error, 'string');
         else assert.equal(body.errors[0].code, status);
       }
@@ -255,12 +290,19 @@ describe('routes of the idproxy', () => {
     const preflight = (path: string, from: string) =>
       fetch(idproxy.url + path, {
         method: 'OPTIONS',
-        headers: { origin: from, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type,x-rtm-v' },
+        headers: {
+          origin: from,
+          'access-control-request-method': 'POST',
+          'access-control-request-headers': 'content-type,x-rtm-v',
+        },
       });
     const allowed = await preflight('/api/rtm/start', origin);
     assert.equal(allowed.status, 204);
     assert.match(allowed.headers.get('access-control-allow-headers') ?? '', /x-rtm-v/);
-    assert.equal((await preflight('/authorize', 'https://evil.example')).headers.get('access-control-allow-origin'), null);
+    assert.equal(
+      (await preflight('/authorize', 'https://evil.example')).headers.get('access-control-allow-origin'),
+      null,
+    );
     assert.equal((await preflight('/admin/apps', origin)).headers.get('access-control-allow-origin'), null);
   });
 });
@@ -268,11 +310,20 @@ describe('routes of the idproxy', () => {
 test('too many requests: 503 with Retry-After for published clients, 429 elsewhere', async () => {
   const idproxy = await startIdproxyUnderTest(undefined, { rateLimitPerMinute: 2 });
   try {
-    const STATUSES: Readonly<Record<string, number>> = { '/authorize': 503, '/api/oAuth/token/jwtgrant': 503, '/api/rtm/start': 503, '/oauth/token': 429 };
+    const STATUSES: Readonly<Record<string, number>> = {
+      '/authorize': 503,
+      '/api/oAuth/token/jwtgrant': 503,
+      '/api/rtm/start': 503,
+      '/oauth/token': 429,
+    };
     for (const [path, expected] of Object.entries(STATUSES)) {
       const answers = [];
       for (let count = 0; count < 3; count++) answers.push(await idproxy.post(path, {}));
-      assert.deepEqual(answers.map(({ status }) => status >= 429), [false, false, true], path);
+      assert.deepEqual(
+        answers.map(({ status }) => status >= 429),
+        [false, false, true],
+        path,
+      );
       assert.equal(answers[2]?.status, expected, path);
       assert.ok(Number(answers[2]?.headers.get('retry-after')) >= 1);
     }

@@ -51,10 +51,6 @@ test("what is wrong with an assertion is 401 for the seeds' clients, 400 invalid
   }
 });
 
-test('failures that an attacker must not tell apart have one message', () => {
-  assert.equal(ERRORS.assertion_untrusted.msg, ERRORS.jwe_not_accepted.msg);
-});
-
 describe('toPublicMessage', () => {
   test('fills in public values, and nothing that is for the log', () => {
     const error = new AppError('claim_invalid', {

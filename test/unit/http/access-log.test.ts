@@ -39,11 +39,23 @@ const start = (t: Parameters<typeof startApp>[0], onSlow: () => void = () => und
 const LINES: Readonly<Record<string, { method?: string; path: string; level: number; line: LogLine }>> = {
   'an answer': { path: '/ok', level: LEVELS.info, line: { status: 200, caller: 'back end', failure: undefined } },
   'a path that is not there': { path: '/none', level: LEVELS.info, line: { status: 404, failure: 'not_found' } },
-  'a refusal with a detail': { path: '/refused', level: LEVELS.info, line: { status: 401, failure: 'replayed', detail: 'cs-1', cause: undefined } },
-  'a refusal with a claim': { path: '/claim', level: LEVELS.info, line: { status: 401, failure: 'claim_missing', detail: 'sub' } },
-  'a dependency that is down': { path: '/down', level: LEVELS.warn, line: { status: 503, failure: 'store_unavailable', detail: 'redis is not connected' } },
+  'a refusal with a detail': {
+    path: '/refused',
+    level: LEVELS.info,
+    line: { status: 401, failure: 'replayed', detail: 'cs-1', cause: undefined },
+  },
+  'a refusal with a claim': {
+    path: '/claim',
+    level: LEVELS.info,
+    line: { status: 401, failure: 'claim_missing', detail: 'sub' },
+  },
+  'a dependency that is down': {
+    path: '/down',
+    level: LEVELS.warn,
+    line: { status: 503, failure: 'store_unavailable', detail: 'redis is not connected' },
+  },
   'an error of ours': { path: '/broken', level: LEVELS.error, line: { status: 500, failure: 'internal' } },
-  'HEAD': { method: 'HEAD', path: '/ok', level: LEVELS.info, line: { status: 200, method: 'HEAD' } },
+  HEAD: { method: 'HEAD', path: '/ok', level: LEVELS.info, line: { status: 200, method: 'HEAD' } },
 };
 
 describe('the access log', () => {
@@ -56,7 +68,8 @@ describe('the access log', () => {
       assert.equal(lines.length, 1);
       const [logged = {}] = lines;
       assert.equal(logged['level'], level);
-      for (const [member, value] of Object.entries({ server: 'test', ip: '127.0.0.1', method, path, ...line })) assert.equal(logged[member], value, member);
+      for (const [member, value] of Object.entries({ server: 'test', ip: '127.0.0.1', method, path, ...line }))
+        assert.equal(logged[member], value, member);
       assert.equal(typeof logged['ms'], 'number');
       assert.equal(logged['isAborted'], undefined);
     });
@@ -72,7 +85,13 @@ describe('the access log', () => {
     const app = await start(t);
     const secret = 'S3CR3T';
     const body = JSON.stringify({ assertion: secret, privateClaims: { a: secret } });
-    const headers = [`Authorization: Bearer ${secret}`, `Cookie: sid=${secret}`, `X-Api-Key: ${secret}`, 'Content-Type: application/json', `Content-Length: ${body.length}`];
+    const headers = [
+      `Authorization: Bearer ${secret}`,
+      `Cookie: sid=${secret}`,
+      `X-Api-Key: ${secret}`,
+      'Content-Type: application/json',
+      `Content-Length: ${body.length}`,
+    ];
     await sendRaw(app.port, toRequest('POST', `/echo?token=${secret}`, headers, body));
     await sendRaw(app.port, toRequest('POST', `/none?assertion=${secret}#${secret}`, headers, body));
     await sendRaw(app.port, toRequest('POST', '/echo', headers, `x${body.slice(1)}`));
@@ -100,8 +119,8 @@ describe('the access log', () => {
     'one that is too long': { given: [`X-Request-Id: ${'a'.repeat(129)}`], isTaken: false },
     'one with odd characters': { given: ['X-Request-Id: a"b'], isTaken: false },
     'an empty one': { given: ['X-Request-Id:'], isTaken: false },
-    'two': { given: ['X-Request-Id: a', 'X-Request-Id: b'], isTaken: false },
-    'none': { given: [], isTaken: false },
+    two: { given: ['X-Request-Id: a', 'X-Request-Id: b'], isTaken: false },
+    none: { given: [], isTaken: false },
   };
   for (const [name, { given, isTaken }] of Object.entries(IDS)) {
     it(`${isTaken ? 'takes over' : 'makes'} the request id, in answer and line: ${name}`, async (t) => {
@@ -133,7 +152,10 @@ describe('the access log', () => {
       "createLogger('info').info({ token: secret, request: { authorization: secret, privateClaims: { a: secret } }, clientSecret: secret }, 'x');",
     ].join('\n');
     const cwd = fileURLToPath(new URL('../../..', import.meta.url));
-    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd, encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      cwd,
+      encoding: 'utf8',
+    });
     assert.equal(stderr, '');
     const line = JSON.parse(stdout) as LogLine;
     const censored = '[redacted]';

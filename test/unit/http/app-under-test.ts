@@ -58,7 +58,15 @@ export async function startApp(
 ): Promise<AppUnderTest> {
   const { logger, lines, line } = createKeptLog();
   const metrics = createMetrics();
-  const all = { name: 'test', logger, metrics, metricsToken: undefined, checks: {}, trustProxy: false as const, ...deps };
+  const all = {
+    name: 'test',
+    logger,
+    metrics,
+    metricsToken: undefined,
+    checks: {},
+    trustProxy: false as const,
+    ...deps,
+  };
   const server = await startServer(createApp(all, mount), { host: '127.0.0.1', port: 0 }, limits);
   t.after(() => server.close());
   return { server, url: server.url, port: server.port, metrics, lines, line };

@@ -44,14 +44,19 @@ describe('a body', () => {
     const send = (type: string, body: string): Promise<string> =>
       sendRaw(app.port, toRequest('POST', '/echo', [`Content-Type: ${type}`, `Content-Length: ${body.length}`], body));
     await send('application/json', '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}');
-    await send('application/x-www-form-urlencoded', '__proto__[polluted]=1&constructor[prototype][polluted]=1&a[__proto__][polluted]=1');
+    await send(
+      'application/x-www-form-urlencoded',
+      '__proto__[polluted]=1&constructor[prototype][polluted]=1&a[__proto__][polluted]=1',
+    );
     assert.equal(({} as { polluted?: unknown }).polluted, undefined);
   });
 
   it('that ends early is given up, and the log says so', async (t) => {
     const app = await startApp(t, mountEcho);
     const connection = await openRaw(app.port);
-    connection.send('POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a"');
+    connection.send(
+      'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a"',
+    );
     connection.socket.resetAndDestroy();
     const line = await app.line(({ msg }) => msg === 'request');
     assert.equal(line['isAborted'], true);
@@ -62,7 +67,9 @@ describe('a body', () => {
   it('that ends early with the sender still listening is told 400', async (t) => {
     const app = await startApp(t, mountEcho);
     const connection = await openRaw(app.port);
-    connection.send('POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a"');
+    connection.send(
+      'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a"',
+    );
     connection.socket.end();
     assert.match(await connection.closed(), /^HTTP\/1\.1 400 [^]*\{"errors":\[\{"msg":"[^"]+","code":400\}\]\}$/);
   });
@@ -70,7 +77,11 @@ describe('a body', () => {
   it('of any size gets its answer, also from a client that sends all before it reads', async (t) => {
     const app = await startApp(t, mountEcho);
     for (const size of [LIMIT + 1, 100_000, 900_000]) {
-      const response = await fetch(`${app.url}/echo`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: 'x'.repeat(size) });
+      const response = await fetch(`${app.url}/echo`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: 'x'.repeat(size),
+      });
       assert.equal(response.status, 413);
       await response.text();
     }
@@ -78,7 +89,13 @@ describe('a body', () => {
 
   it('of arbitrary bytes, under any type, never gives 5xx', async (t) => {
     const app = await startApp(t, mountEcho);
-    const type = fc.constantFrom('application/json', 'application/x-www-form-urlencoded', 'text/plain', 'application/json; charset=utf-16', '');
+    const type = fc.constantFrom(
+      'application/json',
+      'application/x-www-form-urlencoded',
+      'text/plain',
+      'application/json; charset=utf-16',
+      '',
+    );
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: LIMIT + 50 }),
       fc.json().map((text) => Buffer.from(text)),

@@ -8,7 +8,11 @@ import { sendJson } from '../../../src/http/respond.ts';
 import { startApp } from './app-under-test.ts';
 import { parseAnswer, sendRaw, toRequest } from './raw-http.ts';
 
-const LISTED: CorsPolicy = { origins: ['https://page.example', 'http://other.example:8080'], allowLoopback: false, allowCredentials: false };
+const LISTED: CorsPolicy = {
+  origins: ['https://page.example', 'http://other.example:8080'],
+  allowLoopback: false,
+  allowCredentials: false,
+};
 const LOOPBACK: CorsPolicy = { origins: ['https://page.example'], allowLoopback: true, allowCredentials: false };
 const NOBODY: CorsPolicy = { origins: [], allowLoopback: false, allowCredentials: false };
 
@@ -22,10 +26,10 @@ const CASES: Readonly<Record<string, { policy: CorsPolicy; origin: string; may: 
   'another case': { policy: LISTED, origin: 'https://PAGE.example', may: false },
   'a listed name as a prefix': { policy: LISTED, origin: 'https://page.example.evil.example', may: false },
   'a listed name as a suffix': { policy: LISTED, origin: 'https://evil-page.example', may: false },
-  'null': { policy: LISTED, origin: 'null', may: false },
+  null: { policy: LISTED, origin: 'null', may: false },
   'a star': { policy: LISTED, origin: '*', may: false },
   'loopback where it is not allowed': { policy: LISTED, origin: 'http://localhost:8080', may: false },
-  'localhost': { policy: LOOPBACK, origin: 'http://localhost:8080', may: true },
+  localhost: { policy: LOOPBACK, origin: 'http://localhost:8080', may: true },
   '127.0.0.1': { policy: LOOPBACK, origin: 'https://127.0.0.1', may: true },
   '::1': { policy: LOOPBACK, origin: 'http://[::1]:3000', may: true },
   'a listed origin beside loopback': { policy: LOOPBACK, origin: 'https://page.example', may: true },
@@ -56,7 +60,11 @@ describe('CORS', () => {
         assert.equal(answer.headers['access-control-expose-headers'], 'x-request-id,retry-after,www-authenticate');
         assert.equal(answer.headers['access-control-allow-credentials'], undefined);
       }
-      const asks = [`Origin: ${origin}`, 'Access-Control-Request-Method: POST', 'Access-Control-Request-Headers: content-type'];
+      const asks = [
+        `Origin: ${origin}`,
+        'Access-Control-Request-Method: POST',
+        'Access-Control-Request-Headers: content-type',
+      ];
       const preflight = parseAnswer(await sendRaw(app.port, toRequest('OPTIONS', '/', asks)));
       assert.equal(preflight.status, 204);
       assert.equal(preflight.headers['access-control-allow-origin'], may ? origin : undefined);

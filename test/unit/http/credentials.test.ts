@@ -4,7 +4,8 @@ import { describe, it } from 'node:test';
 
 import { readBasicPassword, readBearer } from '../../../src/http/credentials.ts';
 
-const request = (authorization: string | undefined): IncomingMessage => ({ headers: { authorization } }) as IncomingMessage;
+const request = (authorization: string | undefined): IncomingMessage =>
+  ({ headers: { authorization } }) as IncomingMessage;
 const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
 
 /** What an Authorization header holds, as a bearer and as a password. */

@@ -85,7 +85,10 @@ async function countChanges(start: Answer, isSub: boolean): Promise<number> {
     return original(target, prototype) as T;
   };
   try {
-    assert.match(await sendRaw(server.port, 'GET /inner HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), /127\.0\.0\.1/);
+    assert.match(
+      await sendRaw(server.port, 'GET /inner HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
+      /127\.0\.0\.1/,
+    );
   } finally {
     Object.setPrototypeOf = original;
     await server.close();

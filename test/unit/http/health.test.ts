@@ -8,12 +8,26 @@ import { parseAnswer, sendRaw, toRequest } from './raw-http.ts';
 const ok: ReadinessCheck = () => Promise.resolve(undefined);
 const bad: ReadinessCheck = () => Promise.resolve('redis is not connected');
 
-const CASES: Readonly<Record<string, { checks: Record<string, ReadinessCheck>; status: number; shown: Record<string, string> }>> = {
+const CASES: Readonly<
+  Record<string, { checks: Record<string, ReadinessCheck>; status: number; shown: Record<string, string> }>
+> = {
   'nothing to check': { checks: {}, status: 200, shown: {} },
   'all well': { checks: { store: ok, keys: ok }, status: 200, shown: { store: 'ok', keys: 'ok' } },
-  'one wrong': { checks: { store: bad, keys: ok }, status: 503, shown: { store: 'redis is not connected', keys: 'ok' } },
-  'all wrong': { checks: { store: bad, keys: bad }, status: 503, shown: { store: 'redis is not connected', keys: 'redis is not connected' } },
-  'one that throws': { checks: { store: () => Promise.reject(new Error('secret')), keys: ok }, status: 503, shown: { store: 'the check failed', keys: 'ok' } },
+  'one wrong': {
+    checks: { store: bad, keys: ok },
+    status: 503,
+    shown: { store: 'redis is not connected', keys: 'ok' },
+  },
+  'all wrong': {
+    checks: { store: bad, keys: bad },
+    status: 503,
+    shown: { store: 'redis is not connected', keys: 'redis is not connected' },
+  },
+  'one that throws': {
+    checks: { store: () => Promise.reject(new Error('secret')), keys: ok },
+    status: 503,
+    shown: { store: 'the check failed', keys: 'ok' },
+  },
 };
 
 describe('health', () => {

@@ -8,7 +8,10 @@ import { type AppUnderTest, startApp } from './app-under-test.ts';
 import { openRaw, parseAnswer, sendRaw, toRequest } from './raw-http.ts';
 
 const readSeries = async (app: AppUnderTest): Promise<string[]> =>
-  (await app.metrics.registry.metrics()).split('\n').filter((line) => line.startsWith('countersign_http_requests_total{')).sort();
+  (await app.metrics.registry.metrics())
+    .split('\n')
+    .filter((line) => line.startsWith('countersign_http_requests_total{'))
+    .sort();
 
 const toLine = (method: string, route: string, status: number | string, count: number): string =>
   `countersign_http_requests_total{server="test",method="${method}",route="${route}",status="${status}"} ${count}`;
@@ -53,7 +56,11 @@ describe('metrics', () => {
   });
 
   it('time what was answered', async (t) => {
-    const app = await startApp(t, (server) => void server.get('/a', limitRate({ perMinute: 9, refusal: 'busy' }), (_req, res) => sendJson(res, 200, {})));
+    const app = await startApp(
+      t,
+      (server) =>
+        void server.get('/a', limitRate({ perMinute: 9, refusal: 'busy' }), (_req, res) => sendJson(res, 200, {})),
+    );
     await sendRaw(app.port, toRequest('GET', '/a'));
     const text = await app.metrics.registry.metrics();
     assert.match(text, /^countersign_http_request_duration_seconds_count\{server="test",route="\/a"\} 1$/m);
@@ -61,7 +68,11 @@ describe('metrics', () => {
   });
 
   const TOKEN = 'a-metrics-token-of-decent-length';
-  for (const [header, status] of [[`Bearer ${TOKEN}`, 200], ['Bearer another', 401], ['', 401]] as const) {
+  for (const [header, status] of [
+    [`Bearer ${TOKEN}`, 200],
+    ['Bearer another', 401],
+    ['', 401],
+  ] as const) {
     it(`answer ${status} to "${header}" where a token is set`, async (t) => {
       const app = await startApp(t, () => undefined, { metricsToken: new Secret(TOKEN) });
       const answer = parseAnswer(await sendRaw(app.port, toRequest('GET', '/metrics', [`Authorization: ${header}`])));

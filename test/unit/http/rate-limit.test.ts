@@ -6,11 +6,16 @@ import { sendJson } from '../../../src/http/respond.ts';
 import { type AppUnderTest, startApp } from './app-under-test.ts';
 import { parseAnswer, sendRaw, toRequest } from './raw-http.ts';
 
-const start = (t: Parameters<typeof startApp>[0], refusal: RateLimitOptions['refusal'], perMinute = 2): Promise<AppUnderTest> =>
+const start = (
+  t: Parameters<typeof startApp>[0],
+  refusal: RateLimitOptions['refusal'],
+  perMinute = 2,
+): Promise<AppUnderTest> =>
   startApp(
     t,
     (server) => {
-      for (const path of ['/a', '/b']) server.get(path, limitRate({ perMinute, refusal }), (_req, res) => sendJson(res, 200, {}));
+      for (const path of ['/a', '/b'])
+        server.get(path, limitRate({ perMinute, refusal }), (_req, res) => sendJson(res, 200, {}));
     },
     { trustProxy: 1 },
   );
@@ -19,7 +24,10 @@ const ask = async (app: AppUnderTest, path: string, from = '192.0.2.1') =>
   parseAnswer(await sendRaw(app.port, toRequest('GET', path, [`X-Forwarded-For: ${from}`])));
 
 describe('the rate limit', () => {
-  for (const [refusal, status] of [['busy', 503], ['rate_limited', 429]] as const) {
+  for (const [refusal, status] of [
+    ['busy', 503],
+    ['rate_limited', 429],
+  ] as const) {
     it(`answers ${status} as JSON with Retry-After: ${refusal}`, async (t) => {
       const app = await start(t, refusal);
       assert.deepEqual([(await ask(app, '/a')).status, (await ask(app, '/a')).status], [200, 200]);
@@ -27,14 +35,19 @@ describe('the rate limit', () => {
       assert.equal(third, status);
       const seconds = Number(headers['retry-after']);
       assert.ok(seconds >= 1 && seconds <= 60, headers['retry-after']);
-      assert.deepEqual(JSON.parse(body), { errors: [{ msg: `too many requests; try again in ${seconds} s`, code: status }] });
+      assert.deepEqual(JSON.parse(body), {
+        errors: [{ msg: `too many requests; try again in ${seconds} s`, code: status }],
+      });
       assert.equal(headers['x-content-type-options'], 'nosniff');
     });
   }
 
   it('counts each route for itself', async (t) => {
     const app = await start(t, 'busy', 1);
-    assert.deepEqual([(await ask(app, '/a')).status, (await ask(app, '/b')).status, (await ask(app, '/a')).status], [200, 200, 503]);
+    assert.deepEqual(
+      [(await ask(app, '/a')).status, (await ask(app, '/b')).status, (await ask(app, '/a')).status],
+      [200, 200, 503],
+    );
   });
 
   /** Two callers, and whether they share one allowance. */
@@ -56,7 +69,11 @@ describe('the rate limit', () => {
   }
 
   it('does not believe X-Forwarded-For where no proxy is trusted', async (t) => {
-    const app = await startApp(t, (server) => void server.get('/a', limitRate({ perMinute: 1, refusal: 'busy' }), (_req, res) => sendJson(res, 200, {})));
+    const app = await startApp(
+      t,
+      (server) =>
+        void server.get('/a', limitRate({ perMinute: 1, refusal: 'busy' }), (_req, res) => sendJson(res, 200, {})),
+    );
     assert.equal((await ask(app, '/a', '192.0.2.1')).status, 200);
     assert.equal((await ask(app, '/a', '192.0.2.2')).status, 503);
   });

@@ -7,7 +7,13 @@ import { toOauthError, toSeedsError } from '../../../src/http/respond.ts';
 import { startApp } from './app-under-test.ts';
 import { parseAnswer, sendRaw, toRequest } from './raw-http.ts';
 
-const VALUES: PublicValues = { claim: 'aud', seconds: 7.2, limit: 5, allow: 'GET, POST', detail: 'a "quoted" \\ detail' };
+const VALUES: PublicValues = {
+  claim: 'aud',
+  seconds: 7.2,
+  limit: 5,
+  allow: 'GET, POST',
+  detail: 'a "quoted" \\ detail',
+};
 
 interface OauthBody {
   readonly error: string;
@@ -33,14 +39,44 @@ describe('every failure', () => {
 });
 
 /** A failure and what its answer must have. */
-const ANSWERS: Readonly<Record<string, { error: unknown; status: number; headers?: Record<string, string | undefined> }>> = {
-  'without a credential': { error: new AppError('credential_missing'), status: 401, headers: { 'www-authenticate': 'Bearer realm="countersign"' } },
-  'with a wrong credential': { error: new AppError('credential_invalid'), status: 401, headers: { 'www-authenticate': 'Bearer realm="countersign", error="invalid_client"' } },
-  'with a wrong bearer': { error: new AppError('bearer_invalid'), status: 401, headers: { 'www-authenticate': 'Bearer realm="countersign", error="invalid_token"' } },
-  'a limit, on client routes': { error: new AppError('busy', { values: { seconds: 1.2 } }), status: 503, headers: { 'retry-after': '2', 'www-authenticate': undefined } },
-  'a limit elsewhere': { error: new AppError('rate_limited', { values: { seconds: 60 } }), status: 429, headers: { 'retry-after': '60' } },
-  'a store that is down': { error: new AppError('store_unavailable', { detail: 'redis://secret' }), status: 503, headers: { 'retry-after': '1' } },
-  'another method': { error: new AppError('method_not_allowed', { values: { allow: 'POST' } }), status: 405, headers: { allow: 'POST' } },
+const ANSWERS: Readonly<
+  Record<string, { error: unknown; status: number; headers?: Record<string, string | undefined> }>
+> = {
+  'without a credential': {
+    error: new AppError('credential_missing'),
+    status: 401,
+    headers: { 'www-authenticate': 'Bearer realm="countersign"' },
+  },
+  'with a wrong credential': {
+    error: new AppError('credential_invalid'),
+    status: 401,
+    headers: { 'www-authenticate': 'Bearer realm="countersign", error="invalid_client"' },
+  },
+  'with a wrong bearer': {
+    error: new AppError('bearer_invalid'),
+    status: 401,
+    headers: { 'www-authenticate': 'Bearer realm="countersign", error="invalid_token"' },
+  },
+  'a limit, on client routes': {
+    error: new AppError('busy', { values: { seconds: 1.2 } }),
+    status: 503,
+    headers: { 'retry-after': '2', 'www-authenticate': undefined },
+  },
+  'a limit elsewhere': {
+    error: new AppError('rate_limited', { values: { seconds: 60 } }),
+    status: 429,
+    headers: { 'retry-after': '60' },
+  },
+  'a store that is down': {
+    error: new AppError('store_unavailable', { detail: 'redis://secret' }),
+    status: 503,
+    headers: { 'retry-after': '1' },
+  },
+  'another method': {
+    error: new AppError('method_not_allowed', { values: { allow: 'POST' } }),
+    status: 405,
+    headers: { allow: 'POST' },
+  },
   'an unforeseen error': { error: new TypeError('secret cause'), status: 500, headers: { 'retry-after': undefined } },
   'something that is no error': { error: 'secret cause', status: 500 },
   'undefined thrown': { error: null, status: 500 },
@@ -74,7 +110,10 @@ describe('an answer to a failure', () => {
     });
     const { status, body } = parseAnswer(await sendRaw(app.port, toRequest('GET', '/')));
     assert.equal(status, 400);
-    assert.deepEqual(JSON.parse(body), { error: 'invalid_grant', error_description: 'error verifying the jwt: possibly a replay' });
+    assert.deepEqual(JSON.parse(body), {
+      error: 'invalid_grant',
+      error_description: 'error verifying the jwt: possibly a replay',
+    });
   });
 
   it('is cut off when it comes too late', async (t) => {
@@ -95,7 +134,8 @@ describe('an answer to a failure', () => {
     'another method': 'DELETE /healthz HTTP/1.1\r\nHost: a\r\n\r\n',
     'a path that cannot be read': 'GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n',
     'a body that nobody reads': 'POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc',
-    'a body of many pieces that nobody reads': 'POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
+    'a body of many pieces that nobody reads':
+      'POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
   };
   for (const [name, text] of Object.entries(KEPT)) {
     it(`leaves the connection usable: ${name}`, async (t) => {
