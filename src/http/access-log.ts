@@ -17,6 +17,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 const MAX_LOGGED_PATH = 256;
 /** A request id from a proxy in front, if it is one. */
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
+/** What looks like a JWT, a bearer or an API key: someone may put one into a path. */
+const TOKEN = /(?:eyJ|cs1_|csk_)[\w.-]{16,}/g;
 /** Members that are censored wherever a log call should ever carry them. */
 const REDACTED = [
   'assertion', 'jwt', 'token', 'access_token', 'accessToken', 'authorization', 'cookie', 'clientSecret', 'secret',
@@ -85,7 +87,8 @@ function toRequestProps(req: IncomingMessage, res: ServerResponse): object {
 
 function toLoggedPath(url: string): string {
   const end = url.indexOf('?');
-  return (end === -1 ? url : url.slice(0, end)).slice(0, MAX_LOGGED_PATH);
+  const path = end === -1 ? url : url.slice(0, end);
+  return path.slice(0, MAX_LOGGED_PATH).replaceAll(TOKEN, '[redacted]');
 }
 
 function toFailureProps(error: AppError | undefined, status: number): object {

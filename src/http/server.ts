@@ -52,6 +52,9 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/** Where a server that listens on every address is reached from this machine. */
+const REACHED_AT: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
 /** Listens with an Express app, at the speed of node:http (see {@link createExpressClasses}). */
 export async function startServer(app: Express, at: ListenAt, limits: ServerLimits = LIMITS): Promise<RunningServer> {
   const options = {
@@ -74,7 +77,8 @@ export async function startServer(app: Express, at: ListenAt, limits: ServerLimi
     server.once('error', reject).listen({ host: at.host, port: at.port }, resolve);
   });
   const { port } = server.address() as AddressInfo;
-  const host = at.host.includes(':') ? `[${at.host}]` : at.host;
+  const reached = REACHED_AT[at.host] ?? at.host;
+  const host = reached.includes(':') ? `[${reached}]` : reached;
   return {
     port,
     url: `${at.tls ? 'https' : 'http'}://${host}:${port}`,

@@ -9,7 +9,6 @@ import { createToken } from '../../src/core/ids.ts';
 import {
   type CountersignProcess,
   createTempFolder,
-  getFreePort,
   type RedisProcess,
   startCountersign,
   startRedis,
@@ -172,7 +171,7 @@ describe('two idproxies on one Redis', () => {
 });
 
 describe('an idproxy whose Redis', () => {
-  it('is killed answers 503 in time, says what is missing, and takes the very same JWT once it is back', async (t) => {
+  it('is killed answers 503 in time and says what is missing', async (t) => {
     const { redis, a, b } = await startPair(t);
     const client = await register(a);
     const bearer = await exchangeForBearer(a, client);
@@ -232,19 +231,18 @@ describe('an idproxy whose Redis', () => {
   });
 
   it('is absent at the start starts all the same, and recovers', async (t) => {
-    const port = await getFreePort();
-    const process = await startCountersign(['idproxy'], {
-      COUNTERSIGN_REDIS_URL: `redis://:S3CR3T@127.0.0.1:${port}`,
-      COUNTERSIGN_ADMIN_TOKEN: ADMIN_TOKEN,
-    });
+    const redis = await useRedis(t);
+    await redis.kill();
+    const env = { COUNTERSIGN_REDIS_URL: redis.url.replace('//', '//:S3CR3T@'), COUNTERSIGN_ADMIN_TOKEN: ADMIN_TOKEN };
+    const process = await startCountersign(['idproxy'], env);
     t.after(() => process.stop());
     const ready = await send(`${process.idproxyUrl}/readyz`, 'GET');
     assert.equal(ready.status, 503);
     assert.match(String((ready.body['checks'] as Record<string, string>)['store']), /^redis/);
-    assertUnavailable(await exchange(process, 'e30.e30.e30'));
+    const assertion = jsonwebtoken.sign({ aud: AUDIENCE, iss: 'cs-1', sub: 'alice' }, ADMIN_TOKEN, { expiresIn: 60 });
+    assertUnavailable(await exchange(process, assertion));
 
-    const redis = await startRedis({ args: ['--port', String(port), '--requirepass', 'S3CR3T'] });
-    t.after(() => redis.stop());
+    await redis.restart();
     await until(200, () => send(`${process.idproxyUrl}/readyz`, 'GET'), 5_000);
     await exchangeForBearer(process, await register(process));
     assert.ok(!(process.stdout() + process.stderr()).includes('S3CR3T'));

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -110,3 +111,14 @@ export async function startAdmin(
   };
   return { url: server.url, port: server.port, token, folder, vault, lines, send, create };
 }
+
+/** That an answer is the seeds' error body with this status and a sentence like `msg`. */
+export function assertRefused({ status, body, text }: AdminAnswer, expected: number, msg: RegExp): void {
+  assert.equal(status, expected, text);
+  const errors = body['errors'] as { msg: string; code: number }[];
+  assert.deepEqual(errors, [{ msg: errors[0]?.msg, code: expected }]);
+  assert.match(errors[0]?.msg ?? '', msg);
+}
+
+/** The default audiences. */
+export const AUDIENCES = ['https://idproxy.kore.com/authorize', 'https://idproxy.kore.ai/authorize'];

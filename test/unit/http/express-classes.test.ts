@@ -6,8 +6,11 @@ import { describe, it } from 'node:test';
 import express, { type Express } from 'express';
 
 import { createExpressClasses } from '../../../src/http/express-classes.ts';
-import { EXPRESS_BEHAVIOURS } from './express-behaviours.ts';
+import { MESSAGE_BEHAVIOURS } from './express-messages.ts';
+import { TRANSFER_BEHAVIOURS } from './express-transfers.ts';
 import { sendRaw } from './raw-http.ts';
+
+const BEHAVIOURS = { ...MESSAGE_BEHAVIOURS, ...TRANSFER_BEHAVIOURS };
 
 type Answer = (app: Express, use?: (server: Server) => void) => Promise<{ port: number; close: () => Promise<void> }>;
 
@@ -32,7 +35,7 @@ function withoutTime(text: string): string {
 }
 
 async function ask(start: Answer, name: string): Promise<string> {
-  const behaviour = EXPRESS_BEHAVIOURS[name];
+  const behaviour = BEHAVIOURS[name];
   assert.ok(behaviour);
   const app = express();
   app.set('env', 'test');
@@ -46,7 +49,7 @@ async function ask(start: Answer, name: string): Promise<string> {
 }
 
 describe('the message classes for Express', () => {
-  for (const [name, { expected }] of Object.entries(EXPRESS_BEHAVIOURS)) {
+  for (const [name, { expected }] of Object.entries(BEHAVIOURS)) {
     it(`answer as plain Express does: ${name}`, async () => {
       const reference = await ask(plain, name);
       // The case must show what it is about, or two equal errors would pass for agreement.
