@@ -22,12 +22,20 @@ interface AppsContext {
   readonly clientId: string;
 }
 
-/** What follows `apps`, whether it takes a client id, and what it prints. */
+/** What follows `apps`, whether it takes a client id and options, and what it prints. */
 const ACTIONS: Readonly<
-  Record<string, { readonly takesId: boolean; readonly act: (context: AppsContext) => Promise<object> }>
+  Record<
+    string,
+    {
+      readonly takesId: boolean;
+      readonly takesOptions: boolean;
+      readonly act: (context: AppsContext) => Promise<object>;
+    }
+  >
 > = {
   create: {
     takesId: false,
+    takesOptions: true,
     act: async ({ registry, keyring, body }) => {
       const request = checkShape(appRequest, body);
       const { jwk } = (await keyring()).current;
@@ -35,14 +43,24 @@ const ACTIONS: Readonly<
       return { ...toAppView(app), clientSecret, jwk };
     },
   },
-  list: { takesId: false, act: async ({ registry }) => ({ apps: (await registry.list()).map(toAppView) }) },
-  show: { takesId: true, act: async ({ registry, clientId }) => toAppView(await registry.get(clientId)) },
+  list: {
+    takesId: false,
+    takesOptions: false,
+    act: async ({ registry }) => ({ apps: (await registry.list()).map(toAppView) }),
+  },
+  show: {
+    takesId: true,
+    takesOptions: false,
+    act: async ({ registry, clientId }) => toAppView(await registry.get(clientId)),
+  },
   update: {
     takesId: true,
+    takesOptions: true,
     act: async ({ registry, clientId, body }) => toAppView(await registry.update(clientId, checkShape(appPatch, body))),
   },
   delete: {
     takesId: true,
+    takesOptions: false,
     act: async ({ registry, clientId }) => {
       await registry.remove(clientId);
       return { deleted: clientId };
@@ -63,6 +81,7 @@ export const appsCommand: Command = {
       throw new UsageError('apps create|list | apps show|update|delete <clientId>');
     }
     const body = toAppBody(values);
+    if (!action.takesOptions && Object.keys(values).length > 0) throw new UsageError(`apps ${name} takes no options`);
     const problems: string[] = [];
     const { store, vault } = await openStore(loadConfig(env, 'tools'), (detail) => problems.push(detail));
     try {

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { systemClock } from '../core/clock.ts';
 import { JsonError, parseJsonObject } from '../core/json.ts';
-import { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secret.ts';
 import type { Express } from '../http/create-app.ts';
 import { KeyListError } from '../http/key-list.ts';
 import { type RunningServer, startServer } from '../http/server.ts';

@@ -19,7 +19,7 @@ export interface CorsPolicy {
 
 /** CORS by an allow-list. Runs before everything that can fail, so that errors carry the headers too. */
 export function allowOrigins({ origins, allowLoopback, allowCredentials }: CorsPolicy): RequestHandler {
-  return cors({
+  const policy = cors({
     origin: allowLoopback ? [...origins, LOOPBACK_ORIGIN] : [...origins],
     methods: ['GET', 'POST'],
     allowedHeaders: ALLOWED_HEADERS,
@@ -27,4 +27,13 @@ export function allowOrigins({ origins, allowLoopback, allowCredentials }: CorsP
     credentials: allowCredentials,
     maxAge: PREFLIGHT_MAX_AGE_SECONDS,
   });
+  return function allowOriginsHandler(req, res, next) {
+    if (req.headers.origin !== undefined || req.method === 'OPTIONS') {
+      policy(req, res, next);
+      return;
+    }
+    // Who sends no origin is no page of another one; a cache must know that it would have mattered.
+    res.setHeader('Vary', 'Origin');
+    next();
+  };
 }

@@ -1,9 +1,9 @@
-import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-import type { Express } from 'express';
+import type { Express, Request, Response } from 'express';
 
 import { createExpressClasses } from './express-classes.ts';
 
@@ -67,12 +67,17 @@ export async function startServer(app: Express, at: ListenAt, limits: ServerLimi
     // The app refuses it with a body that says why.
     requireHostHeader: false,
   };
+  // Without a last handler of ours Express makes one for every request, and it answers HTML.
+  const answer = (req: Request, res: Response): void => {
+    app(req, res, (error?: unknown) => answerLast(res, error));
+  };
   const server: Server = at.tls
-    ? createHttpsServer({ ...options, ...at.tls, minVersion: 'TLSv1.2' }, app)
-    : createHttpServer(options, app);
+    ? createHttpsServer({ ...options, ...at.tls, minVersion: 'TLSv1.2' })
+    : createHttpServer(options);
+  server.on('request', answer);
   server.on('clientError', refuseUnreadable);
   // An expectation that nobody knows may be passed over (RFC 9110 §10.1.1).
-  server.on('checkExpectation', app);
+  server.on('checkExpectation', answer);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen({ host: at.host, port: at.port }, resolve);
   });
@@ -105,6 +110,18 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
     `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/json; charset=utf-8\r\n` +
       `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
+}
+
+/** What passes every handler of an app: a request target without a path, and a failure of the error handler itself. */
+function answerLast(res: ServerResponse, error: unknown): void {
+  if (res.headersSent) {
+    res.destroy();
+    return;
+  }
+  const [status, msg] = error === undefined ? [400, 'the request cannot be read'] : [500, 'internal error'];
+  const headers = { 'Content-Type': 'application/json; charset=utf-8', Connection: 'close' };
+  const body = JSON.stringify({ errors: [{ msg, code: status }] });
+  res.writeHead(status, { ...headers, 'Content-Length': body.length }).end(body);
 }
 
 async function closeGracefully(server: Server, graceMs: number): Promise<void> {

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { createToken } from '../../src/core/ids.ts';
 import { type Finished, runCountersign } from '../support/processes.ts';
-import { assertSays, type Json, makeFolder, post, start, toFolders, waitFor } from './cli-processes.ts';
+import { assertSays, ISSUER, type Json, makeFolder, post, start, toFolders, waitFor } from './cli-processes.ts';
 
 const AUDIENCE = 'https://idproxy.kore.com/authorize';
 

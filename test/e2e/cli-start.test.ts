@@ -52,7 +52,7 @@ describe('countersign start', () => {
     }
     const listed = await runCountersign(['apps', 'list'], env);
     const { apps } = JSON.parse(listed.stdout) as { apps: Json[] };
-    assert.deepEqual(apps.map(({ name }) => name).sort(), ['Demo (HS512)', 'Demo (RS256)']);
+    assert.deepEqual(apps.map(({ name }) => String(name)).sort(), ['Demo (HS512)', 'Demo (RS256)']);
   });
 
   it('says which port is in use', async (t) => {

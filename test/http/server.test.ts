@@ -26,6 +26,8 @@ const UNREADABLE: Readonly<Record<string, { text: string; status: number }>> = {
   'a NUL in a header': { text: 'GET / HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n', status: 400 },
   'headers that are too large': { text: `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, status: 431 },
   'a path that is too large': { text: `GET /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`, status: 431 },
+  'a target without a path': { text: 'GET http:// HTTP/1.1\r\nHost: a\r\n\r\n', status: 400 },
+  'another protocol': { text: 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', status: 400 },
   'no Host': { text: 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n', status: 400 },
 };
 
@@ -77,16 +79,58 @@ describe('a server', () => {
     assert.doesNotMatch(text, /cannot be read/);
   });
 
+  const TARGETS: Readonly<Record<string, readonly [string, number]>> = {
+    'in absolute form': ['GET http://elsewhere/healthz', 200],
+    'a star': ['OPTIONS *', 404],
+    'two slashes': ['GET //healthz', 404],
+    'back slashes': ['GET /\\..\\healthz', 404],
+    dots: ['GET /../healthz', 404],
+  };
+  for (const [name, [target, status]] of Object.entries(TARGETS)) {
+    it(`answers JSON to an odd target: ${name}`, async (t) => {
+      const { port } = await startApp(t, () => undefined);
+      const answer = parseAnswer(await sendRaw(port, `${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`));
+      assert.equal(answer.status, status);
+      assert.equal(answer.headers['content-type'], 'application/json; charset=utf-8');
+      assert.equal(typeof JSON.parse(answer.body), 'object');
+    });
+  }
+
+  it('answers JSON where the error handler itself fails', async (t) => {
+    const app = express();
+    app.get('/', () => {
+      throw new Error('secret');
+    });
+    app.get('/begun', (_req, res) => {
+      res.write('begun');
+      throw new Error('secret');
+    });
+    const server = await startServer(app, { host: '127.0.0.1', port: 0 });
+    t.after(() => server.close());
+    const answer = parseAnswer(await sendRaw(server.port, toRequest('GET', '/')));
+    assert.equal(answer.status, 500);
+    assert.match(answer.body, /\{"errors":\[\{"msg":"internal error","code":500\}\]\}/);
+    assert.doesNotMatch(await sendRaw(server.port, toRequest('GET', '/begun')), /secret|errors|\r\n0\r\n/);
+  });
+
   it('refuses a port that is taken', async (t) => {
     const { port } = await startApp(t, () => undefined);
     await assert.rejects(startServer(express(), { host: '127.0.0.1', port }), { code: 'EADDRINUSE', port });
   });
 
-  it('tells its URL, an IPv6 address in brackets', async () => {
-    const server = await startServer(express(), { host: '::1', port: 0 });
-    assert.equal(server.url, `http://[::1]:${server.port}`);
-    await server.close();
-  });
+  const URLS: Readonly<Record<string, string>> = {
+    '127.0.0.1': '127.0.0.1',
+    '::1': '[::1]',
+    '0.0.0.0': '127.0.0.1',
+    '::': '[::1]',
+  };
+  for (const [host, shown] of Object.entries(URLS)) {
+    it(`tells the URL under which this machine reaches it: ${host}`, async () => {
+      const server = await startServer(express(), { host, port: 0 });
+      assert.equal(server.url, `http://${shown}:${server.port}`);
+      await server.close();
+    });
+  }
 });
 
 /** A route that waits to be let go. */

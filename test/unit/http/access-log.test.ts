@@ -100,6 +100,13 @@ describe('the access log', () => {
     assert.doesNotMatch(JSON.stringify(app.lines()), new RegExp(secret));
   });
 
+  it('holds no token and no password that someone put into a target', async (t) => {
+    const app = await start(t);
+    const jwt = `eyJhbGciOiJIUzI1NiJ9.${'x'.repeat(20)}.${'y'.repeat(20)}`;
+    await sendRaw(app.port, toRequest('GET', `http://user:S3CR3T@host/none/${jwt}/more`));
+    assert.equal((await app.line(isRequest))['path'], '/none/[redacted]/more');
+  });
+
   it('cuts long paths', async (t) => {
     const app = await start(t);
     await sendRaw(app.port, toRequest('GET', `/${'a'.repeat(5_000)}`));

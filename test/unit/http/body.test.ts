@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Express } from 'express';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { readBody } from '../../../src/http/body.ts';
 import { sendJson } from '../../../src/http/respond.ts';

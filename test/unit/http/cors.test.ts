@@ -75,6 +75,16 @@ describe('CORS', () => {
     });
   }
 
+  it('tells caches that the origin matters, also to who sends none', async (t) => {
+    const app = await startApp(t, (server) => {
+      server.use(allowOrigins(LISTED));
+      server.post('/', (_req, res) => sendJson(res, 200, {}));
+    });
+    const { headers } = parseAnswer(await sendRaw(app.port, toRequest('POST', '/')));
+    assert.equal(headers['vary'], 'Origin');
+    assert.equal(headers['access-control-allow-origin'], undefined);
+  });
+
   it('lets cookies through where it is told to', async (t) => {
     const app = await startApp(t, (server) => void server.use(allowOrigins({ ...LISTED, allowCredentials: true })));
     const { headers } = parseAnswer(await sendRaw(app.port, toRequest('POST', '/', ['Origin: https://page.example'])));

@@ -79,16 +79,17 @@ const ANSWERS: Readonly<
   },
   'an unforeseen error': { error: new TypeError('secret cause'), status: 500, headers: { 'retry-after': undefined } },
   'something that is no error': { error: 'secret cause', status: 500 },
-  'undefined thrown': { error: null, status: 500 },
+  'an error with a status of its own': {
+    error: Object.assign(new Error('secret cause'), { status: 200 }),
+    status: 500,
+  },
 };
 
 describe('an answer to a failure', () => {
   for (const [name, { error, status, headers = {} }] of Object.entries(ANSWERS)) {
     it(`has what belongs to it: ${name}`, async (t) => {
       const app = await startApp(t, (server) => {
-        server.get('/', () => {
-          throw error ?? Object.assign(new Error('secret cause'), { status: 200 });
-        });
+        server.get('/', (_req, _res, next) => next(error));
       });
       const text = await sendRaw(app.port, toRequest('GET', '/'));
       const answer = parseAnswer(text);

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+
+import { createPlatformKeys } from '../../../src/apps/platform-keys.ts';
+import { systemClock } from '../../../src/core/clock.ts';
+import { AppError } from '../../../src/core/errors.ts';
+import { createEmbeddedStore } from '../../../src/stores/embedded.ts';
+import type { DocumentStore } from '../../../src/stores/ports.ts';
+import { createVault, VaultError } from '../../../src/vault/vault.ts';
+import { createTempFolder } from '../../support/processes.ts';
+
+const vault = createVault(Buffer.alloc(32, 1));
+
+async function openDocuments(t: TestContext): Promise<DocumentStore> {
+  const folder = await createTempFolder();
+  const store = createEmbeddedStore({ path: join(folder, 'keys.db'), clock: systemClock });
+  t.after(async () => {
+    await store.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  return store.documents;
+}
+
+describe('the platform keys', () => {
+  it('are made once by many that start together, and sealed', async (t) => {
+    const documents = await openDocuments(t);
+    const rings = await Promise.all(Array.from({ length: 4 }, () => createPlatformKeys({ documents, vault })()));
+    const [first] = rings;
+    assert.ok(first);
+    for (const ring of rings) assert.deepEqual(ring.jwks, first.jwks);
+    const stored = await documents.list('platform-keys');
+    assert.equal(stored.length, 1);
+    assert.doesNotMatch(stored[0]?.body ?? '', /PRIVATE|MII/);
+    assert.deepEqual(first.select({ kid: first.current.kid }), [first.current]);
+    assert.deepEqual(first.select({ kid: 'another' }), []);
+    assert.deepEqual(first.select({}), [first.current]);
+  });
+
+  it('are kept after the first use', async (t) => {
+    const documents = await openDocuments(t);
+    const load = createPlatformKeys({ documents, vault });
+    const [one, two] = [load(), load()];
+    assert.equal(await one, await two);
+    assert.equal(await load(), await one);
+  });
+
+  it('are not opened under another master key, and are again under theirs', async (t) => {
+    const documents = await openDocuments(t);
+    const { jwks } = await createPlatformKeys({ documents, vault })();
+    const other = createPlatformKeys({ documents, vault: createVault(Buffer.alloc(32, 2)) });
+    await assert.rejects(other(), VaultError);
+    await assert.rejects(other(), VaultError);
+    assert.deepEqual((await createPlatformKeys({ documents, vault })()).jwks, jwks);
+  });
+
+  it('are asked for again after a failure', async (t) => {
+    const documents = await openDocuments(t);
+    let isDown = true;
+    const flaky: DocumentStore = {
+      ...documents,
+      get: async (collection, id) => {
+        if (isDown) throw new AppError('store_unavailable');
+        return documents.get(collection, id);
+      },
+    };
+    const load = createPlatformKeys({ documents: flaky, vault });
+    await assert.rejects(load(), { code: 'store_unavailable' });
+    isDown = false;
+    assert.equal((await load()).jwks.keys.length, 1);
+  });
+
+  for (const body of ['{}', '{"kid":"a","sealedKey":"v1.x"}', '[]']) {
+    it(`are refused where the store holds something else: ${body}`, async (t) => {
+      const documents = await openDocuments(t);
+      await documents.insert('platform-keys', 'jwe-1', body);
+      await assert.rejects(createPlatformKeys({ documents, vault })());
+      assert.equal((await documents.list('platform-keys')).length, 1);
+    });
+  }
+});
