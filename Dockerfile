@@ -29,8 +29,8 @@ COPY --from=build /app/dist dist
 USER node
 VOLUME ["/var/lib/countersign", "/etc/countersign/keys"]
 EXPOSE 3000 4000
-# HEALTH_PORT names the port of another part, the issuer's 3000 say.
+# HEALTH_PORT names the port of another part, the issuer's 3000 say; unset, the idproxy's is asked, and then the issuer's.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
-  CMD ["node", "-e", "const e = process.env, port = e.HEALTH_PORT || e.COUNTERSIGN_IDPROXY_PORT || 4000; require(e.COUNTERSIGN_TLS_CERT_FILE ? 'https' : 'http').get({ host: '127.0.0.1', port, path: '/healthz', rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
+  CMD ["node", "-e", "const e = process.env, ports = e.HEALTH_PORT ? [e.HEALTH_PORT] : [e.COUNTERSIGN_IDPROXY_PORT || 4000, e.COUNTERSIGN_ISSUER_PORT || 3000]; const ask = ([port, ...rest]) => port === undefined ? process.exit(1) : require(e.COUNTERSIGN_TLS_CERT_FILE ? 'https' : 'http').get({ host: '127.0.0.1', port, path: '/healthz', rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => ask(rest)); ask(ports)"]
 ENTRYPOINT ["node", "dist/main.js"]
 CMD ["idproxy"]

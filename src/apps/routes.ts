@@ -4,7 +4,7 @@ import { AppError } from '../core/errors.ts';
 import type { Logger } from '../http/access-log.ts';
 import { readBody } from '../http/body.ts';
 import { checkShape } from '../http/check.ts';
-import { allowOnly } from '../http/create-app.ts';
+import { allowOnly } from '../http/refusals.ts';
 import { readBearer } from '../http/credentials.ts';
 import { limitRate } from '../http/rate-limit.ts';
 import { sendJson } from '../http/respond.ts';
@@ -27,7 +27,7 @@ export interface AppRoutesDeps {
 
 /** `/admin/apps…`: registration, for whoever has the admin token. */
 export function createAppRoutes({ registry, keyring, isAdmin, logger, rateLimitPerMinute }: AppRoutesDeps): Router {
-  const router = Router();
+  const router = Router({ caseSensitive: true });
   const log = (act: string, clientId: string): void => logger.info({ act, clientId }, 'admin act');
 
   router.use('/admin', limitRate({ perMinute: rateLimitPerMinute, refusal: 'rate_limited' }), (req, _res, next) => {

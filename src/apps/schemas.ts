@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { JWE_ALGORITHMS, JWE_ENCRYPTIONS, JWS_ALGORITHM_NAMES } from '../jose/algorithms.ts';
-import { MAX_AUDIENCE_LENGTH } from '../jose/limits.ts';
+import { MAX_AUDIENCE_LENGTH, MAX_CLOCK_TOLERANCE_SECONDS } from '../jose/limits.ts';
 
 /** The `aud` values of the seeds; their documents use both. */
 export const DEFAULT_AUDIENCES = ['https://idproxy.kore.com/authorize', 'https://idproxy.kore.ai/authorize'] as const;
@@ -62,7 +62,9 @@ const policy = {
     description: 'The longest life of an assertion, from now; one hour where it has a `jti`.',
   }),
   bearerLifetimeSeconds: seconds(60, 30 * DAY_SECONDS).meta({ description: 'The life of a bearer.' }),
-  clockToleranceSeconds: seconds(0, 300).meta({ description: "How far the issuer's clock may be off." }),
+  clockToleranceSeconds: seconds(0, MAX_CLOCK_TOLERANCE_SECONDS).meta({
+    description: "How far the issuer's clock may be off.",
+  }),
   reuseWindowSeconds: seconds(0, 3_600).meta({
     description: 'How long the same assertion gets the same session again; 0 for never.',
   }),

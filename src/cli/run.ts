@@ -19,6 +19,9 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 /** Exit codes. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
+/** Words that ask for help, wherever they stand. */
+const HELP: ReadonlySet<string> = new Set(['--help', '-h']);
+
 /** The help text. */
 export function toHelp(version: string): string {
   const lines = Object.entries(COMMANDS).map(
@@ -42,13 +45,17 @@ export async function runCommand(
     context.print(context.version);
     return EXIT.ok;
   }
+  if (name === 'help' || context.args.some((word) => HELP.has(word))) {
+    context.print(toHelp(context.version));
+    return EXIT.ok;
+  }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
-    const isAsked = name === 'help' || name === '--help';
-    (isAsked ? context.print : context.printError)(toHelp(context.version));
-    return isAsked ? EXIT.ok : EXIT.usage;
+    context.printError(toHelp(context.version));
+    return EXIT.usage;
   }
   try {
+    if (command.usage === '' && args.length > 0) throw new UsageError(name);
     await command.run({ ...context, args });
     return EXIT.ok;
   } catch (error) {

@@ -1,7 +1,10 @@
+import { createSecureContext } from 'node:tls';
+
 import type { Config } from '../config/config.ts';
+import { ConfigError } from '../config/config-error.ts';
 import { systemClock } from '../core/clock.ts';
 import { createLogger, type Logger } from '../http/access-log.ts';
-import { parseKeyList } from '../http/key-list.ts';
+import { type KeyList, KeyListError, parseKeyList } from '../http/key-list.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
 import type { ListenAt } from '../http/server.ts';
 import { createStore } from '../stores/create-store.ts';
@@ -26,9 +29,21 @@ export function createServerBase(config: Config): ServerBase {
   };
 }
 
-/** Where a server of this process listens. */
-export function toListenAt(config: Config, port: number): ListenAt {
-  return { host: config.host, port, ...(config.tls && { tls: config.tls }) };
+/**
+ * Where a server of this process listens.
+ * @throws ConfigError when certificate and key cannot be used together
+ */
+export function toListenAt({ host, tls }: Config, port: number): ListenAt {
+  if (tls) {
+    try {
+      createSecureContext(tls);
+    } catch {
+      throw new ConfigError([
+        'COUNTERSIGN_TLS_CERT_FILE and COUNTERSIGN_TLS_KEY_FILE: are no certificate and its key in PEM',
+      ]);
+    }
+  }
+  return { host, port, ...(tls && { tls }) };
 }
 
 /** Opens the configured store and the vault. Whoever calls it closes the store. */
@@ -44,9 +59,17 @@ export async function openStore(
   return { store: createStore(settings, systemClock, onProblem), vault };
 }
 
-/** The callers of introspection and revocation besides the admin. */
-export function loadIntrospectionKeys(config: Config) {
-  return parseKeyList(config.introspectionKeys ?? '');
+/**
+ * The callers of introspection and revocation besides the admin.
+ * @throws ConfigError that names the line
+ */
+export function loadIntrospectionKeys({ introspectionKeys = '' }: Config): KeyList {
+  try {
+    return parseKeyList(introspectionKeys);
+  } catch (error) {
+    if (!(error instanceof KeyListError)) throw error;
+    throw new ConfigError([`COUNTERSIGN_INTROSPECTION_KEYS_FILE: ${error.message}`]);
+  }
 }
 
 /** Resolves when the process is asked to stop. */

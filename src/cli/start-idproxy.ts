@@ -31,7 +31,11 @@ export async function startIdproxy(config: Config, base: ServerBase): Promise<Ru
       {
         publicUrl: () => url,
         rateLimitPerMinute: config.rateLimitPerMinute,
-        cors: { origins: config.corsOrigins, allowLoopback: config.program === 'start', allowCredentials: false },
+        cors: {
+          origins: config.corsOrigins,
+          allowLoopback: config.program === 'start' && config.isLoopback,
+          allowCredentials: false,
+        },
       },
       { ...base, store, vault, clock: systemClock, isAdmin, introspectionKeys },
     );

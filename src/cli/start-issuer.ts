@@ -1,19 +1,18 @@
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { systemClock } from '../core/clock.ts';
-import { JsonError, parseJsonObject } from '../core/json.ts';
+import { isJsonObject, JsonError, parseJsonObject } from '../core/json.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Express } from '../http/create-app.ts';
-import { KeyListError } from '../http/key-list.ts';
 import { type RunningServer, startServer } from '../http/server.ts';
 import { createIssuerApp } from '../issuer/create-issuer-app.ts';
 import { type CallerAuth, type IdentityPlace, type IssuerSettings, SettingsError } from '../issuer/settings.ts';
 import type { JwsAlgorithm } from '../jose/algorithms.ts';
-import { KeyError, type RsaPublicJwk } from '../jose/jwk.ts';
+import { KeyError, parseRsaPublicKey, type RsaPublicJwk } from '../jose/jwk.ts';
 import { type ServerBase, toListenAt } from './runtime.ts';
 
 /** What an issuer throws where it cannot take its settings. */
-const REFUSALS = [SettingsError, KeyError, KeyListError, JsonError];
+const REFUSALS = [SettingsError, KeyError];
 
 /** Whose tokens an issuer signs. */
 export interface IssuerIdentity {
@@ -54,8 +53,8 @@ export async function startIssuer(
 function toIssuerSettings(config: Config, identity: IssuerIdentity): IssuerSettings {
   const isStart = config.program === 'start';
   const callerAuth = toCallerAuth(config);
-  const jwe = config.jweKey && {
-    jwk: parseJsonObject(config.jweKey) as unknown as RsaPublicJwk,
+  const jwe = config.jweKey !== undefined && {
+    jwk: parsePlatformJwk(config.jweKey),
     alg: config.jweAlg,
     enc: config.jweEnc,
   };
@@ -71,10 +70,28 @@ function toIssuerSettings(config: Config, identity: IssuerIdentity): IssuerSetti
     claimsName: config.claimsName,
     upstreamTimeoutMs: config.upstreamTimeoutMs,
     rateLimitPerMinute: config.rateLimitPerMinute,
-    cors: { origins: config.corsOrigins, allowLoopback: isStart, allowCredentials: callerAuth.mode === 'forward-auth' },
+    cors: {
+      origins: config.corsOrigins,
+      allowLoopback: isStart && config.isLoopback,
+      allowCredentials: callerAuth.mode === 'forward-auth',
+    },
     ...(jwe && { jwe }),
     ...(claims && { claims }),
   };
+}
+
+/** A JWK, or the JWKS that the idproxy publishes, whose first key is the one to use. */
+function parsePlatformJwk(text: string): RsaPublicJwk {
+  try {
+    const { keys, ...jwk } = parseJsonObject(text);
+    const chosen: unknown = Array.isArray(keys) ? keys[0] : jwk;
+    if (!isJsonObject(chosen)) throw new KeyError('this is not a JWK');
+    parseRsaPublicKey(chosen);
+    return chosen as unknown as RsaPublicJwk;
+  } catch (error) {
+    if (!(error instanceof JsonError || error instanceof KeyError)) throw error;
+    throw new ConfigError([`COUNTERSIGN_JWE_KEY_FILE: ${error.message}`]);
+  }
 }
 
 function toCallerAuth(config: Config): CallerAuth {
@@ -83,7 +100,7 @@ function toCallerAuth(config: Config): CallerAuth {
   const identity = config.forwardAuthIdentity as IdentityPlace;
   const identityClaim = config.oidcIdentityClaim;
   const modes: { readonly [Mode in CallerAuth['mode']]: CallerAuth & { mode: Mode } } = {
-    open: { mode: 'open' },
+    open: { mode: 'open', isNetworkAllowed: config.allowOpenIssuerOnNetwork },
     'api-key': { mode: 'api-key', keys: config.apiKeys ?? '' },
     'forward-auth': { mode: 'forward-auth', url: forwardAuthUrl, identity },
     oidc: { mode: 'oidc', issuer: oidcIssuer, audience: oidcAudience, jwksUrl: oidcJwksUrl, identityClaim },

@@ -25,10 +25,19 @@ export const list = () =>
   );
 
 /** A value that must never print. */
-export const secret = (minLength = 1) =>
+export const secret = () => z.string().transform((text) => new Secret(text));
+
+/** The shortest token that is taken, in characters: 16 random ones of base64url have 96 bits. */
+export const MIN_TOKEN_LENGTH = 16;
+/** Characters of a token that differ, at least: fewer are a pattern. */
+export const MIN_TOKEN_CHARACTERS = 6;
+
+/** A token that whoever has it may do much with: long enough, and no pattern. Never prints. */
+export const token = () =>
   z
     .string()
-    .min(minLength, `must have at least ${minLength} characters`)
+    .min(MIN_TOKEN_LENGTH, `must have at least ${MIN_TOKEN_LENGTH} characters`)
+    .refine((text) => new Set(text).size >= MIN_TOKEN_CHARACTERS, 'must be random; it repeats a few characters')
     .transform((text) => new Secret(text));
 
 /** A Redis URL, which may hold a password. */

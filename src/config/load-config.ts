@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 
+import { isLoopbackHost } from '../core/loopback.ts';
 import type { Config, Program } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { readFiles } from './read-files.ts';
@@ -7,8 +8,6 @@ import { type ConfigRule, RULES } from './rules.ts';
 import { type Environment, VARIABLES } from './variables.ts';
 
 const PREFIX = 'COUNTERSIGN_';
-
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/;
 
 /**
  * The frozen configuration of one program.
@@ -22,7 +21,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>, pr
     ...files,
     program,
     store: environment.COUNTERSIGN_STORE ?? (environment.COUNTERSIGN_REDIS_URL ? 'redis' : 'embedded'),
-    isLoopback: LOOPBACK.test(environment.COUNTERSIGN_HOST),
+    isLoopback: isLoopbackHost(environment.COUNTERSIGN_HOST),
   } as Config;
   const broken = RULES.filter((rule) => rule.programs.includes(program) && isSurelyBroken(rule, config, malformed));
   const all = [...problems, ...fileProblems, ...broken.map(({ problem }) => problem)];

@@ -27,6 +27,17 @@ export const RULES: readonly ConfigRule[] = [
     problem: 'COUNTERSIGN_REDIS_URL: is needed by COUNTERSIGN_STORE=redis',
   },
   {
+    programs: ALL,
+    isBroken: ({ store, redisUrl }) => store === 'embedded' && redisUrl !== undefined,
+    problem: 'COUNTERSIGN_STORE=embedded and COUNTERSIGN_REDIS_URL: set one of them',
+  },
+  {
+    programs: ['start'],
+    isBroken: ({ clientId, clientSecret, privateKeyFile }) =>
+      clientId === undefined && (clientSecret ?? privateKeyFile) !== undefined,
+    problem: 'COUNTERSIGN_CLIENT_ID: is needed by COUNTERSIGN_CLIENT_SECRET and COUNTERSIGN_PRIVATE_KEY_FILE',
+  },
+  {
     programs: SERVERS,
     isBroken: ({ tlsCertFile, tlsKeyFile }) => (tlsCertFile === undefined) !== (tlsKeyFile === undefined),
     problem: 'COUNTERSIGN_TLS_CERT_FILE and COUNTERSIGN_TLS_KEY_FILE: set both or none',

@@ -1,9 +1,17 @@
 import { z } from 'zod';
 
-import { baseUrl, flag, httpUrl, list, origins, redisUrl, secret, trustedProxies, wholeNumber } from './fields.ts';
-
-/** The shortest admin or metrics token that is taken, in characters: 128 bits as base64url have 22. */
-export const MIN_TOKEN_LENGTH = 22;
+import {
+  baseUrl,
+  flag,
+  httpUrl,
+  list,
+  origins,
+  redisUrl,
+  secret,
+  token,
+  trustedProxies,
+  wholeNumber,
+} from './fields.ts';
 
 const port = () => wholeNumber(0, 65_535);
 const seconds = (min: number, max: number) => wholeNumber(min, max);
@@ -44,9 +52,7 @@ export const VARIABLES = {
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
     .describe('What is logged: this level and those before it.'),
-  COUNTERSIGN_METRICS_TOKEN: secret(MIN_TOKEN_LENGTH)
-    .optional()
-    .describe('Where set, `/metrics` asks for it as a bearer.'),
+  COUNTERSIGN_METRICS_TOKEN: token().optional().describe('Where set, `/metrics` asks for it as a bearer.'),
 
   COUNTERSIGN_DATA_DIR: z.string().default('data').describe('The folder of the embedded store.'),
   COUNTERSIGN_KEYS_DIR: z.string().default('keys').describe('The folder of the keys that are made on the first run.'),
@@ -59,7 +65,7 @@ export const VARIABLES = {
     .default(0)
     .describe('Redis replicas that must hold an exchange before it is granted.'),
 
-  COUNTERSIGN_ADMIN_TOKEN: secret(MIN_TOKEN_LENGTH)
+  COUNTERSIGN_ADMIN_TOKEN: token()
     .optional()
     .describe('The admin token. Unset: made on the first run, printed once, kept as a hash in the keys folder.'),
   COUNTERSIGN_INTROSPECTION_KEYS_FILE: z

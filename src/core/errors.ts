@@ -68,6 +68,11 @@ export const ERRORS = {
 
   // The issuer.
   identity_mismatch: { status: 403, msg: 'you may not ask for another identity than your own', oauth: 'access_denied' },
+  issuer_not_local: {
+    status: 403,
+    msg: 'an open issuer answers this machine alone (COUNTERSIGN_ALLOW_OPEN_ISSUER_ON_NETWORK)',
+    oauth: 'access_denied',
+  },
   anonymous_forbidden: {
     status: 403,
     msg: 'this issuer does not sign for anonymous users (COUNTERSIGN_ALLOW_ANONYMOUS)',

@@ -11,7 +11,7 @@ const MAX_FORM_DEPTH = 5;
 const MAX_FORM_FIELDS = 200;
 /** What is read and thrown away of a body that was refused, at most. */
 const MAX_DISCARDED_BYTES = 1_048_576;
-/** For how long, in milliseconds. */
+/** How long a body that was refused is read on and thrown away, in milliseconds. */
 const MAX_DISCARD_MS = 500;
 
 type Parser = (text: string) => JsonObject;

@@ -2,6 +2,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 
 import { AppError, toAppError } from '../core/errors.ts';
 import { type Logger, logRequests, noteFailure } from './access-log.ts';
+import { refuseUnknownPath } from './refusals.ts';
 import { discardBody } from './body.ts';
 import { createHealthRouter, type HealthDeps } from './health.ts';
 import { type ErrorRenderer, sendError, toSeedsError } from './respond.ts';
@@ -23,6 +24,8 @@ export function createApp(deps: AppDeps, mount: (app: Express) => void): Express
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
+  // `/ADMIN` is not `/admin`: a rule of a proxy in front is written for one of them.
+  app.enable('case sensitive routing');
   app.set('query parser', 'simple');
   app.set(
     'trust proxy',
@@ -37,13 +40,6 @@ export function createApp(deps: AppDeps, mount: (app: Express) => void): Express
   app.use(refuseUnknownPath);
   app.use(handleErrors(toSeedsError));
   return app;
-}
-
-/** For the end of a route: what other methods get. */
-export function allowOnly(allow: string): RequestHandler {
-  return function methodNotAllowed() {
-    throw new AppError('method_not_allowed', { values: { allow } });
-  };
 }
 
 /** The last handler of a router whose failures have a shape of their own. */
@@ -61,10 +57,6 @@ export function handleErrors(render: ErrorRenderer): ErrorRequestHandler {
     sendError(req, res, failure, render);
   };
 }
-
-const refuseUnknownPath: RequestHandler = () => {
-  throw new AppError('not_found');
-};
 
 /** RFC 9112 §3.2. Node's own refusal has no body. */
 const refuseMissingHost: RequestHandler = (req, _res, next) => {

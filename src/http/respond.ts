@@ -38,16 +38,18 @@ export function sendError(req: Request, res: Response, error: AppError, render: 
   const { status, body } = render(error);
   if (status === 503 || status === 429) res.setHeader('Retry-After', String(Math.ceil(error.values.seconds ?? 1)));
   if (error.values.allow !== undefined) res.setHeader('Allow', error.values.allow);
-  if (status === 401) res.setHeader('WWW-Authenticate', toChallenge(error));
+  if (status === 401) res.setHeader('WWW-Authenticate', toChallenge(req, error, render));
   // What is left of a body that nobody will read must not be taken for the next request.
   if (!req.complete) res.setHeader('Connection', 'close');
   sendJson(res, status, body);
 }
 
-/** The RFC 6750 §3 challenge. A request without any credential gets no error code (§3.1). */
-function toChallenge(error: AppError): string {
-  const { oauth } = toRow(error);
-  return error.code.endsWith('_missing')
-    ? 'Bearer realm="countersign"'
-    : `Bearer realm="countersign", error="${oauth}"`;
+/**
+ * The challenge: on OAuth's routes in the scheme that the request used (RFC 6749 §5.2), else as RFC 6750 §3 has it: an error code only
+ * where a token was presented as a bearer and did not hold.
+ */
+function toChallenge(req: Request, error: AppError, render: ErrorRenderer): string {
+  if (render === toOauthError && /^basic /i.test(req.headers.authorization ?? '')) return 'Basic realm="countersign"';
+  const isToken = error.code === 'bearer_invalid' || error.code === 'credential_invalid';
+  return isToken ? 'Bearer realm="countersign", error="invalid_token"' : 'Bearer realm="countersign"';
 }

@@ -9,6 +9,8 @@ import { createExpressClasses } from './express-classes.ts';
 
 /** All header fields of a request together, in bytes. */
 export const MAX_REQUEST_HEADER_BYTES = 16_384;
+/** Connections at one time; further ones are closed at once. */
+export const MAX_CONNECTIONS = 10_000;
 /** Until the header fields have come, in milliseconds. */
 export const HEADERS_TIMEOUT_MS = 10_000;
 /** Until the whole request has come, in milliseconds. */
@@ -74,6 +76,7 @@ export async function startServer(app: Express, at: ListenAt, limits: ServerLimi
   const server: Server = at.tls
     ? createHttpsServer({ ...options, ...at.tls, minVersion: 'TLSv1.2' })
     : createHttpServer(options);
+  server.maxConnections = MAX_CONNECTIONS;
   server.on('request', answer);
   server.on('clientError', refuseUnreadable);
   // An expectation that nobody knows may be passed over (RFC 9110 §10.1.1).

@@ -40,7 +40,7 @@ export function createExchange({ verify, sessions, onOutcome, keys, formats }: E
     if (claims.jti === undefined) return { bearer: createBearer(createTag()), replay: undefined };
     const key = formats.current(app.clientId, claims.jti);
     const formerKeys = formats.former.map((format) => format(app.clientId, claims.jti as string));
-    const expiresInMs = toReplayLifeMs(claims.expiresAt, app.clockToleranceSeconds, verifiedAt);
+    const expiresInMs = toReplayLifeMs(claims.expiresAt, verifiedAt);
     const reuseWindowMs = app.reuseWindowSeconds * 1000;
     const tag = toTag(app.clientId, claims.jti);
     const bearer = reuseWindowMs > 0 ? deriveBearer(keys.bearer, tag, key, signingInput) : createBearer(tag);

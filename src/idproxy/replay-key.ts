@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 
+import { MAX_CLOCK_TOLERANCE_SECONDS } from '../jose/limits.ts';
+import { MAX_CLOCK_SKEW_MS } from '../stores/ports.ts';
+
 /** How the key of a replay record is made from client id and jti. */
 export type ReplayKeyFormat = (clientId: string, jti: string) => string;
 
@@ -29,16 +32,18 @@ export function toTag(clientId: string, jti: string): string {
 
 const TAG_BYTES = 2;
 
-/** How much longer than the assertion a replay record lives, in milliseconds. */
-const MARGIN_MS = 5_000;
-const MIN_LIFE_MS = 1_000;
+/**
+ * How much longer than the assertion a replay record lives, in milliseconds: twice what two idproxies' clocks may be
+ * off, each against the store's.
+ */
+const MARGIN_MS = 2 * MAX_CLOCK_SKEW_MS;
 
 /**
- * How long a replay record must live from now, in milliseconds: until the last instant at which the assertion could be
- * accepted, rounded up, plus a margin.
+ * How long a replay record must live from now, in milliseconds: until the last instant at which any idproxy could accept
+ * the assertion. Counted with the largest tolerance that an app may be given, since it may be given it later.
  */
-export function toReplayLifeMs(expiresAt: number, toleranceSeconds: number, now: number): number {
-  return Math.max(MIN_LIFE_MS, Math.ceil((expiresAt + toleranceSeconds - now) * 1000) + MARGIN_MS);
+export function toReplayLifeMs(expiresAt: number, now: number): number {
+  return Math.ceil((expiresAt + MAX_CLOCK_TOLERANCE_SECONDS - now) * 1000) + MARGIN_MS;
 }
 
 function hashPair(clientId: string, jti: string): Buffer {

@@ -42,7 +42,6 @@ export function toUserInfo({ userId, clientId, subject }: Session): UserInfo {
 
 /** RFC 8414 metadata of the idproxy at `publicUrl`. */
 export function toMetadata(publicUrl: string): Metadata {
-  const authenticated = ['client_secret_basic', 'bearer'];
   return {
     issuer: publicUrl,
     token_endpoint: `${publicUrl}/oauth/token`,
@@ -53,7 +52,8 @@ export function toMetadata(publicUrl: string): Metadata {
     response_types_supported: [],
     grant_types_supported: [JWT_BEARER_GRANT],
     token_endpoint_auth_methods_supported: ['none'],
-    introspection_endpoint_auth_methods_supported: authenticated,
-    revocation_endpoint_auth_methods_supported: authenticated,
+    // A registered token type may stand here for introspection alone (RFC 8414 §2); revocation takes bearers, too.
+    introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'Bearer'],
+    revocation_endpoint_auth_methods_supported: ['client_secret_basic'],
   };
 }

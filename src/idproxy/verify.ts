@@ -30,8 +30,8 @@ export interface VerifyDeps {
 const untrusted = (detail: string, cause?: unknown): AppError => new AppError('assertion_untrusted', { detail, cause });
 const malformed = (detail: string): AppError => new AppError('assertion_malformed', { values: { detail } });
 
-/** Values of a `typ` or `cty` that says JWT (RFC 7519 §5.1, §5.2). */
-const SAYS_JWT = /^(application\/)?jwt$/i;
+/** Values of a `typ` or `cty` that says JWT (RFC 7519 §5.1, §5.2); every other one belongs to a profile of its own. */
+const SAYS_JWT = /^jwt$/i;
 
 /**
  * The checks in their order: shape, decryption, app, algorithm, signature, claims. Nothing is written, so a refused
@@ -58,8 +58,7 @@ export function createVerifyAssertion({ directory, keyring, clock }: VerifyDeps)
   return async function verifyAssertion(assertion) {
     const outer = parseToken(assertion);
     const jws = outer.kind === 'jwe' ? await open(outer) : outer;
-    checkType(jws.header, 'typ');
-    const clientId = readClientId(jws.payload);
+    const clientId = readSender(jws, outer);
     const registered = await directory.find(clientId);
     if (registered === undefined) throw untrusted(`unknown client ${clientId}`);
     await checkSignature(registered, jws, outer);
@@ -72,6 +71,19 @@ export function createVerifyAssertion({ directory, keyring, clock }: VerifyDeps)
     if (!claims.isAnonymous && !app.autoRegister) throw new AppError('user_unknown', { detail: clientId });
     return { app, claims, signingInput: jws.signingInput, verifiedAt };
   };
+}
+
+/**
+ * The client id that a token names, if it says that it is a JWT.
+ * SECURITY: what was encrypted fails with the one sentence until its signature has held: it must not tell that it was decrypted.
+ */
+function readSender(jws: CompactJws, outer: CompactJws | CompactJwe): string {
+  try {
+    checkType(jws.header, 'typ');
+    return readClientId(jws.payload);
+  } catch (error) {
+    throw outer.kind === 'jwe' ? untrusted('inside the JWE: no JWT with an issuer', error) : error;
+  }
 }
 
 async function checkSignature(

@@ -17,7 +17,7 @@ type Factories = {
 
 /** Who may have a token signed for whom, by mode. */
 const MODES: Factories = {
-  open: () => createOpenCheck(),
+  open: ({ isNetworkAllowed }) => createOpenCheck(isNetworkAllowed),
   'api-key': ({ keys }) => createApiKeyCheck(keys),
   'forward-auth': ({ url, identity }, deps) => createForwardAuthCheck(deps, url, identity),
   oidc: (settings, deps) => createOidcCheck(deps, settings),

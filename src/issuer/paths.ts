@@ -12,7 +12,11 @@ import {
 } from '../http/openapi-responses.ts';
 import { mintRequestSchema, mintResponseSchema } from './schemas.ts';
 
-const forbidden = describeFailures('MintForbidden', 'seeds', ['identity_mismatch', 'anonymous_forbidden']);
+const forbidden = describeFailures('MintForbidden', 'seeds', [
+  'issuer_not_local',
+  'identity_mismatch',
+  'anonymous_forbidden',
+]);
 const failed = describeFailures('MintFailed', 'seeds', ['claims_too_large', 'internal']);
 const unavailable = describeFailures('MintUnavailable', 'seeds', ['busy', 'upstream_unavailable']);
 

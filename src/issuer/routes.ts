@@ -5,7 +5,7 @@ import { noteCaller } from '../http/access-log.ts';
 import { readBody } from '../http/body.ts';
 import { checkShape } from '../http/check.ts';
 import { allowOrigins, type CorsPolicy } from '../http/cors.ts';
-import { allowOnly } from '../http/create-app.ts';
+import { allowOnly } from '../http/refusals.ts';
 import type { Metrics } from '../http/metrics.ts';
 import { limitRate } from '../http/rate-limit.ts';
 import { sendJson } from '../http/respond.ts';
@@ -15,7 +15,7 @@ import { type MintResponse, mintRequestSchema } from './schemas.ts';
 /** Where published clients ask for a token; a slash may follow. */
 export const MINT_PATHS = ['/api/users/sts', '/users/sts'] as const;
 
-/** The largest body that is read, in bytes. */
+/** A request for a token, in bytes. */
 export const MAX_MINT_BODY_BYTES = 16_384;
 
 export interface IssuerRoutesDeps {
@@ -41,7 +41,7 @@ export function createIssuerRouter({ issueAssertion, metrics, cors, rateLimitPer
   const limit = limitRate({ perMinute: rateLimitPerMinute, refusal: 'busy' });
   const read = readBody(MAX_MINT_BODY_BYTES);
 
-  const router = Router();
+  const router = Router({ caseSensitive: true });
   router.use(allowOrigins(cors));
   for (const path of MINT_PATHS) {
     router.route(path).post(limit, read, mintHandler, countFailure).all(allowOnly('POST, OPTIONS'));

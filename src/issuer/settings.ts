@@ -10,7 +10,8 @@ export type IdentityPlace = `json:${string}` | `header:${string}`;
 
 /** How a caller shows for whom it may have tokens signed. */
 export type CallerAuth =
-  | { readonly mode: 'open' }
+  /** `isNetworkAllowed`: whether others than this machine may ask, too. */
+  | { readonly mode: 'open'; readonly isNetworkAllowed: boolean }
   /** `keys`: the text of a file with lines `label:sha256`. */
   | { readonly mode: 'api-key'; readonly keys: string }
   | { readonly mode: 'forward-auth'; readonly url: string; readonly identity: IdentityPlace }

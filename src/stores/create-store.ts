@@ -17,6 +17,6 @@ export type StoreSettings =
 /** The store that the settings name. */
 export function createStore(settings: StoreSettings, clock: Clock, onProblem: (detail: string) => void): Store {
   return settings.kind === 'redis'
-    ? createRedisStore({ ...settings, onProblem })
+    ? createRedisStore({ ...settings, onProblem, clock })
     : createEmbeddedStore({ path: join(settings.dataDir, DATABASE_FILE), clock });
 }

@@ -12,10 +12,12 @@ export interface EmbeddedSessionsDeps {
   readonly db: DatabaseSyncInstance;
   readonly commits: GroupCommit;
   readonly clock: Clock;
+  /** Time that nobody can set, in milliseconds. */
+  readonly monotonicMs: () => number;
 }
 
 /** Sessions and replay records in SQLite; `sweep` deletes what has expired. */
-export function createEmbeddedSessions({ db, commits, clock }: EmbeddedSessionsDeps): {
+export function createEmbeddedSessions({ db, commits, clock, monotonicMs }: EmbeddedSessionsDeps): {
   store: SessionStore;
   sweep: () => Promise<void>;
 } {
@@ -34,6 +36,9 @@ export function createEmbeddedSessions({ db, commits, clock }: EmbeddedSessionsD
     ),
   );
   const nowMs = (): number => Math.floor(clock.nowSeconds() * 1000);
+  // SECURITY: a clock that is set ahead and back must not make us forget. Deleting advances no faster than time does.
+  const startedAtMs = nowMs() - monotonicMs();
+  const sweepBeforeMs = (): number => Math.min(nowMs(), Math.floor(startedAtMs + monotonicMs()));
 
   const isTaken = (replay: ReplayClaim, now: number): boolean =>
     replay.formerKeys.some((key) => findReplay.get(toBlob(key), now) !== undefined) ||
@@ -68,7 +73,7 @@ export function createEmbeddedSessions({ db, commits, clock }: EmbeddedSessionsD
     },
     sweep: () =>
       commits.run(() => {
-        for (const sweep of sweeps) sweep.run(nowMs());
+        for (const sweep of sweeps) sweep.run(sweepBeforeMs());
       }),
   };
 }

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 import { DatabaseSync } from '@photostructure/sqlite';
@@ -35,6 +35,8 @@ export interface EmbeddedStoreDeps {
   /** The database file; its folder is made where it is missing. */
   readonly path: string;
   readonly clock: Clock;
+  /** Time that nobody can set, in milliseconds. */
+  readonly monotonicMs?: () => number;
 }
 
 /**
@@ -42,13 +44,15 @@ export interface EmbeddedStoreDeps {
  * `synchronous=FULL`: what was acknowledged survives `kill -9` and a power cut.
  * @throws Error when the file cannot be opened
  */
-export function createEmbeddedStore({ path, clock }: EmbeddedStoreDeps): Store {
+export function createEmbeddedStore({ path, clock, monotonicMs = () => performance.now() }: EmbeddedStoreDeps): Store {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  // SQLite gives its other files the mode of this one.
+  closeSync(openSync(path, 'a', 0o600));
   const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;');
   db.exec(SCHEMA);
   const commits = createGroupCommit(db);
-  const sessions = createEmbeddedSessions({ db, commits, clock });
+  const sessions = createEmbeddedSessions({ db, commits, clock, monotonicMs });
   const documents = createEmbeddedDocuments({ db, commits });
   const sweeper = setInterval(() => void sessions.sweep().catch(() => undefined), SWEEP_EVERY_MS);
   sweeper.unref();

@@ -6,6 +6,9 @@ export interface StoredDocument {
   readonly body: string;
 }
 
+/** How far a process's clock may be off the store's, in milliseconds. Beyond it nothing is exchanged. */
+export const MAX_CLOCK_SKEW_MS = 60_000;
+
 /** The kinds of documents, each a name space of its own. */
 export type Collection = 'apps' | 'platform-keys';
 

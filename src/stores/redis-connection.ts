@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 
+import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import { SCRIPTS, type Script } from './redis-scripts.ts';
@@ -10,8 +11,6 @@ export const COMMAND_TIMEOUT_MS = 800;
 const STALL_LIMIT_MS = 3_000;
 /** The longest pause between two attempts to connect, in milliseconds. */
 const RECONNECT_CAP_MS = 1_000;
-/** How often the offset to the server's clock is learnt again, in milliseconds. */
-const CLOCK_EVERY_MS = 30_000;
 
 /** What a store needs of one Redis connection. */
 export interface RedisConnection {
@@ -31,8 +30,8 @@ export interface RedisConnection {
    * @throws AppError `store_unavailable` on any failure and after {@link COMMAND_TIMEOUT_MS}
    */
   within<T>(command: Promise<T>): Promise<T>;
-  /** Learns the server's clock again; for an answer that says the two have parted. */
-  learnClock(): Promise<void>;
+  /** Learns the server's clock again. @returns how far this process's wall clock is ahead of it, in milliseconds */
+  learnClock(): Promise<number>;
   /** Runs `prepare` on every new connection before any other command is let through. */
   onReady(prepare: () => Promise<void>): void;
   /** Lets what was sent come to its end, and nothing new in. */
@@ -45,7 +44,7 @@ const unavailable = (detail: string, cause?: unknown): AppError => new AppError(
  * One connection that fails fast and closed: no off-line queue, nothing resent, every command with a time limit; a server
  * that hangs is treated as absent until it answers again.
  */
-export function createRedisConnection(url: Secret, onProblem: (detail: string) => void): RedisConnection {
+export function createRedisConnection(url: Secret, clock: Clock, onProblem: (detail: string) => void): RedisConnection {
   const client = new Redis(url.reveal(), {
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
@@ -62,10 +61,12 @@ export function createRedisConnection(url: Secret, onProblem: (detail: string) =
   let stalledAtMs: number | undefined;
   let clockOffsetMs = 0;
 
-  const learnClock = async (): Promise<void> => {
+  const learnClock = async (): Promise<number> => {
     const [seconds, micros] = (await client.time()) as unknown as [number | string, number | string];
     // Measured after the answer, so that the estimate errs towards an earlier deadline.
-    clockOffsetMs = Number(seconds) * 1000 + Number(micros) / 1000 - performance.now();
+    const serverMs = Number(seconds) * 1000 + Number(micros) / 1000;
+    clockOffsetMs = serverMs - performance.now();
+    return clock.nowSeconds() * 1000 - serverMs;
   };
 
   const prepare = async (): Promise<void> => {
@@ -131,11 +132,6 @@ export function createRedisConnection(url: Secret, onProblem: (detail: string) =
     }
   };
 
-  const clockTimer = setInterval(() => {
-    if (isPrepared) within(learnClock()).catch(() => undefined);
-  }, CLOCK_EVERY_MS);
-  clockTimer.unref();
-
   return {
     client,
     checkUsable,
@@ -159,7 +155,6 @@ export function createRedisConnection(url: Secret, onProblem: (detail: string) =
     onReady: (preparation) => void preparations.push(preparation),
     close: async () => {
       isClosed = true;
-      clearInterval(clockTimer);
       do {
         await Promise.allSettled(pending);
         // What failed is undone in the same turn, which makes it pending again.

@@ -1,11 +1,12 @@
+import { type Clock, systemClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
-import type { Store, StoreHealth } from './ports.ts';
+import { MAX_CLOCK_SKEW_MS, type Store, type StoreHealth } from './ports.ts';
 import { createRedisConnection } from './redis-connection.ts';
 import { createRedisDocuments } from './redis-documents.ts';
 import { createRedisSessions } from './redis-sessions.ts';
 
-/** How often the server is asked whether it may evict, in milliseconds: its settings can be changed under us. */
+/** How often the server's settings and clock are looked at, in milliseconds: they can be changed under us. */
 const LOOK_EVERY_MS = 10_000;
 
 export interface RedisStoreDeps {
@@ -15,46 +16,58 @@ export interface RedisStoreDeps {
   readonly waitReplicas: number;
   /** Told of every connection problem; holds no secret. */
   readonly onProblem: (detail: string) => void;
+  /** The wall clock that is held against the server's. */
+  readonly clock?: Clock;
 }
 
 /**
  * The store of several instances: one Redis server. Connects in the background; until it is connected, every call
- * is refused with `store_unavailable`. Refuses exchanges on a server that may evict keys: a lost replay record is a replay let through.
+ * is refused with `store_unavailable`. Refuses exchanges on a server that may evict keys, or whose clock is far from ours: a lost
+ * replay record is a replay let through.
  */
-export function createRedisStore({ url, waitReplicas, onProblem }: RedisStoreDeps): Store {
-  const connection = createRedisConnection(url, onProblem);
-  let evictionProblem: string | undefined;
+export function createRedisStore({ url, waitReplicas, onProblem, clock = systemClock }: RedisStoreDeps): Store {
+  const connection = createRedisConnection(url, clock, onProblem);
+  let unsafe: string | undefined;
 
-  const checkEviction = async (): Promise<void> => {
+  const findProblem = async (): Promise<string | undefined> => {
+    const skewMs = await connection.learnClock();
+    // SECURITY: a record lives by the server's clock, an assertion by ours. A clock that was set back would outlive records.
+    if (Math.abs(skewMs) > MAX_CLOCK_SKEW_MS) {
+      return `redis: the clock here is ${Math.round(skewMs / 1000)} s ahead of redis', at most ${MAX_CLOCK_SKEW_MS / 1000} s are safe`;
+    }
     const memory = await connection.client.info('memory');
     const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1] ?? 'unknown';
     const isBounded = !/^maxmemory:0\s*$/m.test(memory);
-    const problem =
-      isBounded && policy !== 'noeviction' ? `redis: maxmemory-policy is ${policy}, must be noeviction` : undefined;
-    if (problem && problem !== evictionProblem) onProblem(problem);
-    evictionProblem = problem;
+    return isBounded && policy !== 'noeviction'
+      ? `redis: maxmemory-policy is ${policy}, must be noeviction`
+      : undefined;
   };
-  connection.onReady(checkEviction);
+  const checkSettings = async (): Promise<void> => {
+    const problem = await findProblem();
+    if (problem && problem !== unsafe) onProblem(problem);
+    unsafe = problem;
+  };
+  connection.onReady(checkSettings);
 
   const sessions = createRedisSessions({
     connection,
     waitReplicas,
     checkSafe: () => {
-      if (evictionProblem) throw new AppError('store_unavailable', { detail: evictionProblem });
+      if (unsafe) throw new AppError('store_unavailable', { detail: unsafe });
     },
   });
   const documents = createRedisDocuments(connection, onProblem);
 
   const health = async (): Promise<StoreHealth> => {
     try {
-      await connection.call(checkEviction);
+      await connection.call(checkSettings);
     } catch (error) {
       return {
         isReady: false,
         problem: error instanceof AppError ? (error.detail ?? error.code) : 'redis does not answer',
       };
     }
-    return evictionProblem ? { isReady: false, problem: evictionProblem } : { isReady: true };
+    return unsafe ? { isReady: false, problem: unsafe } : { isReady: true };
   };
 
   const timer = setInterval(() => void health(), LOOK_EVERY_MS);

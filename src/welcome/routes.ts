@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 
 import { type RequestHandler, Router } from 'express';
 
-import { allowOnly } from '../http/create-app.ts';
+import { allowOnly } from '../http/refusals.ts';
 
 export interface WelcomeDeps {
   /** Under what URL the page's browser reaches the idproxy. */
@@ -31,7 +31,7 @@ const ORIGIN = /^https?:\/\/[\w.:[\]-]+$/;
  */
 export function createWelcomeRoutes({ idproxyUrl, folder = new URL('./web/', import.meta.url) }: WelcomeDeps): Router {
   const policy = toPolicy(new URL(idproxyUrl).origin);
-  const router = Router();
+  const router = Router({ caseSensitive: true });
   for (const name of readdirSync(folder)) {
     const mediaType = MEDIA_TYPES[extname(name)];
     if (mediaType === undefined) continue;

@@ -4,6 +4,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { Redis } from 'ioredis';
 
 import { AppError } from '../../src/core/errors.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeAttempt, Store } from '../../src/stores/ports.ts';
 import { createRedisConnection } from '../../src/stores/redis-connection.ts';
@@ -151,7 +152,7 @@ describe('a Redis that fails', () => {
   });
 
   test("an exchange past its deadline on the server's own clock writes nothing", async () => {
-    const connection = createRedisConnection(new Secret(redis.url), () => undefined);
+    const connection = createRedisConnection(new Secret(redis.url), systemClock, () => undefined);
     try {
       await until(() => connection.isUsable(), 'connected');
       const attempt = createAttempt();

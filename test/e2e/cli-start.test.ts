@@ -72,7 +72,7 @@ describe('countersign start', () => {
     const busy = await openRaw(process.issuerPort);
     const body = JSON.stringify({ identity: 'alice' });
     busy.send(
-      `POST /users/sts HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 3)}`,
+      `POST /users/sts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 3)}`,
     );
     // An answer on another connection: the first one has been read by then.
     assert.equal((await fetch(`${process.issuerUrl}/healthz`)).status, 200);

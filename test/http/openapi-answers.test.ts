@@ -221,7 +221,11 @@ test('real answers are as the description says', async (t) => {
         await sendGood(start, holder, { body: { botInfo: { taskBotId: 'st-2' } } }),
         'bot_forbidden',
       );
-      await expectFailure(start, await sendGood(start, holder, { body: {} }), 'realtime_unavailable');
+      await expectFailure(
+        start,
+        await sendGood(start, holder, { body: { botInfo: { taskBotId: 'st-1' } } }),
+        'realtime_unavailable',
+      );
     }
     await idproxy.admin('PATCH', `/admin/apps/${app.clientId}`, { enabled: false });
     for (const operation of [...starts, find('getUserInfo')]) {
@@ -249,6 +253,7 @@ test('real answers are as the description says', async (t) => {
 
   await t.test('the refusals of the issuer', async () => {
     const keys = `mobile:${'0'.repeat(64)}`;
+    const proxied = await startIssuer(t, {}, { trustProxy: 1 });
     const closed = await startIssuer(t, { callerAuth: { mode: 'api-key', keys }, allowAnonymous: false });
     const mail = 'alice@example.com';
     const login = await startUpstream(t, answerJson({ identity: 'bob' }));
@@ -276,6 +281,8 @@ test('real answers are as the description says', async (t) => {
         'credential_invalid',
       );
       await expectFailure(operation, await ask(closed.url, { isAnonymous: true }), 'anonymous_forbidden');
+      const elsewhere = await ask(proxied.url, { identity: mail }, { 'x-forwarded-for': '203.0.113.9' });
+      await expectFailure(operation, elsewhere, 'issuer_not_local');
       await expectFailure(operation, await ask(forward.url, { identity: mail }, cookie), 'identity_mismatch');
       await expectFailure(operation, await ask(broken.url, { identity: mail }, cookie), 'upstream_unavailable');
       await expectFailure(operation, await ask(generous.url, { identity: mail }), 'claims_too_large');

@@ -82,7 +82,7 @@ async function createIssuerRoutes(): Promise<string[]> {
     audiences: ['https://idproxy.kore.com/authorize'],
     tokenLifetimeSeconds: 300,
     koreClaims: false,
-    callerAuth: { mode: 'open' },
+    callerAuth: { mode: 'open', isNetworkAllowed: false },
     allowAnonymous: true,
     claimsName: 'privateClaims',
     upstreamTimeoutMs: 1_000,

@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import { readBody } from '../../http/body.ts';
 import { checkShape } from '../../http/check.ts';
-import { allowOnly } from '../../http/create-app.ts';
+import { allowOnly } from '../../http/refusals.ts';
 import { limitRate } from '../../http/rate-limit.ts';
 import { sendJson } from '../../http/respond.ts';
 import type { Keyring } from '../../jose/keyring.ts';
@@ -28,7 +28,7 @@ export interface ClientRoutesDeps {
 /** What the published clients and the holders of a bearer call; failures in the seeds' shape. */
 export function createClientRoutes(deps: ClientRoutesDeps): Router {
   const { exchange, authenticate, keyring, clock, publicUrl } = deps;
-  const router = Router();
+  const router = Router({ caseSensitive: true });
   const guard = (): RequestHandler[] => [
     limitRate({ perMinute: deps.rateLimitPerMinute, refusal: 'busy' }),
     readBody(MAX_CLIENT_BODY_BYTES),
@@ -65,7 +65,7 @@ export function createClientRoutes(deps: ClientRoutesDeps): Router {
     .post(...guard(), async function startRealTime(req) {
       const { app } = await authenticate(req);
       const botId = checkShape(rtmStartRequest, req.body).botInfo?.taskBotId;
-      if (botId !== undefined && app.bots.length > 0 && !app.bots.includes(botId)) throw new AppError('bot_forbidden');
+      if (app.bots.length > 0 && !app.bots.includes(botId ?? '')) throw new AppError('bot_forbidden');
       throw new AppError('realtime_unavailable');
     })
     .all(allowOnly('POST'));

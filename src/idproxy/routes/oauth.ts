@@ -4,7 +4,8 @@ import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import { readBody } from '../../http/body.ts';
 import { checkShape } from '../../http/check.ts';
-import { allowOnly, handleErrors } from '../../http/create-app.ts';
+import { handleErrors } from '../../http/create-app.ts';
+import { allowOnly, refuseUnknownPath } from '../../http/refusals.ts';
 import { readBearer } from '../../http/credentials.ts';
 import { limitRate } from '../../http/rate-limit.ts';
 import { sendJson, toOauthError } from '../../http/respond.ts';
@@ -30,7 +31,7 @@ export interface OauthRoutesDeps {
 /** `/oauth/*`: the token endpoint (RFC 7523), introspection (RFC 7662), revocation (RFC 7009); failures as in RFC 6749 §5.2. */
 export function createOauthRoutes(deps: OauthRoutesDeps): Router {
   const { exchange, findSession, sessions, isTrustedCaller, clock, publicUrl } = deps;
-  const router = Router();
+  const router = Router({ caseSensitive: true });
   const guard = (): RequestHandler[] => [
     limitRate({ perMinute: deps.rateLimitPerMinute, refusal: 'rate_limited' }),
     readBody(MAX_CLIENT_BODY_BYTES),
@@ -72,7 +73,7 @@ export function createOauthRoutes(deps: OauthRoutesDeps): Router {
     })
     .all(allowOnly('POST'));
 
-  router.use('/oauth', handleErrors(toOauthError));
+  router.use('/oauth', refuseUnknownPath, handleErrors(toOauthError));
   return router;
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../upstream.ts';
 import type { CallerCheck } from './caller.ts';
 
-/** The largest answer that is read, in bytes. */
+/** An answer of the forward-auth URL, in bytes. */
 export const MAX_FORWARD_AUTH_BYTES = 65_536;
 
 /** Who is asked, for the log. */

@@ -1,4 +1,13 @@
-import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose';
+import {
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  jwtVerify,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  type JWTVerifyResult,
+} from 'jose';
 
 import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
@@ -19,6 +28,9 @@ const CLOCK_TOLERANCE_SECONDS = 15;
 const ALGORITHMS = [
   'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519',
 ]; // prettier-ignore
+
+/** `typ` of ID tokens (absent or JWT) and of access tokens (RFC 9068 §2.1). */
+const BEARER_TYPES = /^(application\/)?(at\+)?jwt$/i;
 
 /** Codes of jose that tell of a JWKS that cannot be used, not of a bearer. */
 const JWKS_FAULTS: readonly string[] = ['ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID', 'ERR_JWKS_TIMEOUT'];
@@ -49,15 +61,43 @@ export function createOidcCheck(deps: OidcDeps, settings: CallerAuth & { mode: '
     let claims: JWTPayload;
     try {
       const currentDate = new Date(deps.clock.nowSeconds() * 1000);
-      ({ payload: claims } = await jwtVerify(bearer, keys, { ...rules, currentDate }));
+      claims = await verifyWith(bearer, keys, { ...rules, currentDate });
     } catch (error) {
       throw toFailure(error);
     }
+    if (identityClaim === 'email' && isFalse(claims['email_verified'])) throw refused('"email_verified" is false');
     const identity = Object.hasOwn(claims, identityClaim) ? claims[identityClaim] : undefined;
     if (!isIdentity(identity)) throw refused(`the bearer has no identity in "${identityClaim}"`);
     return { kind: 'user', identity };
   };
 }
+
+/** The claims of a bearer. One without a `kid` is tried with every key that fits its algorithm. */
+async function verifyWith(bearer: string, keys: JWTVerifyGetKey, rules: JWTVerifyOptions): Promise<JWTPayload> {
+  try {
+    return checkType(await jwtVerify(bearer, keys, rules));
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    for await (const key of error) {
+      try {
+        return checkType(await jwtVerify(bearer, key, rules));
+      } catch (failure) {
+        if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
+      }
+    }
+    throw refused('no key of the JWKS fits the signature');
+  }
+}
+
+/** SECURITY: an identity provider signs other things, too, such as logout tokens. */
+function checkType({ protectedHeader, payload }: JWTVerifyResult): JWTPayload {
+  const { typ } = protectedHeader;
+  if (typ !== undefined && !BEARER_TYPES.test(typ)) throw refused('"typ" is not that of an ID or access token');
+  return payload;
+}
+
+/** Some providers send booleans as text. */
+const isFalse = (value: unknown): boolean => value === false || value === 'false';
 
 /** The JWKS as jose wants to have it fetched, within the limits that hold for every service of the customer's. */
 async function fetchJwks(deps: UpstreamDeps, url: string): Promise<Response> {

@@ -156,6 +156,23 @@ export function describeExchange(name: string, open: OpenBackend): void {
       );
     });
 
+    test('a tolerance that is raised later brings no used assertion back, and no revoked bearer', async () => {
+      const own = await idproxy.register({ algorithm: 'HS256', clockToleranceSeconds: 0, reuseWindowSeconds: 60 });
+      const exp = START_AT + 2;
+      const assertion = own.sign({ exp });
+      const bearer = await expectGranted(assertion);
+      await idproxy.post('/oauth/revoke', { token: bearer }, { authorization: `Bearer ${bearer}` });
+      try {
+        idproxy.clock.set(exp + 1);
+        await expectRefused(assertion, '"exp" is in the past');
+        await idproxy.admin('PATCH', `/admin/apps/${own.clientId}`, { clockToleranceSeconds: 300 });
+        idproxy.clock.set(exp + 299);
+        await expectRefused(assertion, 'possibly a replay');
+      } finally {
+        idproxy.clock.set(START_AT);
+      }
+    });
+
     test('an unknown client and a bad signature look the same', async () => {
       const unknown = await idproxy.authorize(app.sign({ iss: 'cs-nobody' }));
       const bad = await idproxy.authorize(`${app.sign().slice(0, -6)}AAAAAA`);

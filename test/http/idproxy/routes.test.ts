@@ -46,7 +46,7 @@ describe('routes of the idproxy', () => {
     }
   });
 
-  for (const path of ['/api/oAuth/token/jwtgrant', '/api/1.1/oAuth/token/jwtgrant', '/api/oauth/token/jwtgrant/']) {
+  for (const path of ['/api/oAuth/token/jwtgrant', '/api/1.1/oAuth/token/jwtgrant', '/api/oAuth/token/jwtgrant/']) {
     test(`${path} answers in the published clients' shape, by JSON and by nested form`, async () => {
       const botInfo = { chatBot: 'Bot', taskBotId: 'st-1', customData: { a: { b: 'c' } } };
       const nested = 'botInfo[chatBot]=Bot&botInfo%5BtaskBotId%5D=st-1&botInfo[customData][a]=1&uiVersion=v3';
@@ -143,7 +143,8 @@ describe('routes of the idproxy', () => {
         const answer = await form(path, `token=${bearer}`, headers);
         assert.equal(answer.status, 401);
         assert.equal(answer.body.error, 'invalid_client');
-        assert.match(answer.headers.get('www-authenticate') ?? '', /^Bearer realm="countersign"/);
+        const scheme = headers['authorization']?.startsWith('Basic') ? 'Basic' : 'Bearer';
+        assert.match(answer.headers.get('www-authenticate') ?? '', new RegExp(`^${scheme} realm="countersign"`));
         assert.equal(((await introspect(bearer)) as { active: boolean }).active, true);
       });
     }
@@ -188,6 +189,8 @@ describe('routes of the idproxy', () => {
       );
     assert.equal((await start(undefined, 'st-1')).status, 401);
     assert.equal((await start('nonsense', 'st-1')).status, 401);
+    const botless = await idproxy.post('/api/rtm/start', {}, { authorization: `bearer ${bearer}` });
+    assert.equal(botless.status, 403);
     assert.deepEqual((await start(bearer, 'st-2')).body, seedsError(403, 'this client may not use this bot'));
     assert.deepEqual(
       (await start(bearer, 'st-1')).body,
@@ -278,7 +281,18 @@ describe('routes of the idproxy', () => {
       assert.deepEqual([status, headers.get('allow')], [405, 'POST'], path);
       assert.ok(JSON.stringify(body).includes('use POST here'));
     }
+    for (const path of ['/ADMIN/apps', '/Admin/apps', '/METRICS', '/ReadyZ', '//admin/apps', '/%61dmin/apps']) {
+      assert.equal((await idproxy.request(path, { headers: ADMIN })).status, 404, path);
+    }
     assert.deepEqual((await idproxy.request('/nowhere')).body, seedsError(404, 'there is nothing here'));
+    for (const path of ['/oauth/nope', '/oauth/token/x', '/oauth/%ff']) {
+      const { body } = await idproxy.request(path, { method: 'POST' });
+      assert.deepEqual(Object.keys(body), ['error', 'error_description'], path);
+    }
+    for (const path of ['/healthz', '/readyz', '/metrics']) {
+      const { status, headers, body } = await idproxy.request(path, { method: 'POST' });
+      assert.deepEqual([status, headers.get('allow'), body], [405, 'GET', seedsError(405, 'use GET here')]);
+    }
     assert.equal((await idproxy.request('/admin/apps/%E0%A4%A', { headers: ADMIN })).status, 400);
   });
 

@@ -136,6 +136,10 @@ describe('verification', () => {
     ],
     'a token of 33 KB': [() => app.sign({ x: 'x'.repeat(33_000) }), 'the token is larger than 32768 bytes'],
     'typ at+jwt': [() => resign({ alg: 'HS256', typ: 'at+jwt' }, claims()), `the header's "typ" is not "JWT"`],
+    'typ application/jwt': [
+      () => resign({ alg: 'HS256', typ: 'application/jwt' }, claims()),
+      `the header's "typ" is not "JWT"`,
+    ],
     'typ dpop+jwt': [() => resign({ alg: 'HS256', typ: 'dpop+jwt' }, claims()), `the header's "typ" is not "JWT"`],
     'typ a number': [() => resign('{"alg":"HS256","typ":1}', claims()), `the header's "typ" is not "JWT"`],
   };
@@ -286,6 +290,9 @@ describe('verification', () => {
         const [, ...rest] = (await encryptText(app.sign(), jwk)).split('.');
         return [Buffer.from('{"alg":"RSA-OAEP","enc":"A256GCM","x":1}').toString('base64url'), ...rest].join('.');
       },
+      'a typ inside that is not JWT': () => encryptText(resign({ alg: 'HS256', typ: 'at+jwt' }, claims()), jwk),
+      'no issuer inside': () => encryptText(app.sign({ iss: undefined }), jwk),
+      'an issuer inside that is a number': () => encryptText(app.sign({ iss: 7 }), jwk),
       'a signature inside that does not hold': () => encryptText(`${app.sign().slice(0, -6)}AAAAAA`, jwk),
     };
     for (const [what, make] of Object.entries(REFUSED)) {

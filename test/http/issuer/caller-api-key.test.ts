@@ -56,7 +56,7 @@ describe('callers with an API key', () => {
     for (const headers of wrong) {
       const answer = await issuer.ask({ identity: 'bob' }, headers);
       assertRefused(answer, 401, /^the credential is not valid$/);
-      assert.match(answer.headers.get('www-authenticate') ?? '', /error="invalid_client"/);
+      assert.match(answer.headers.get('www-authenticate') ?? '', /error="invalid_token"/);
       assertRefused(await issuer.ask({ isAnonymous: true }, headers), 401, /^the credential is not valid$/);
     }
   });

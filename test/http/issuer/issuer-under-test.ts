@@ -63,7 +63,7 @@ export async function startIssuer(
       audiences: [AUDIENCE, OTHER_AUDIENCE],
       tokenLifetimeSeconds: 300,
       koreClaims: false,
-      callerAuth: { mode: 'open' },
+      callerAuth: { mode: 'open', isNetworkAllowed: false },
       allowAnonymous: true,
       claimsName: 'privateClaims',
       upstreamTimeoutMs: 5_000,

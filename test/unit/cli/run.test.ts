@@ -34,6 +34,21 @@ describe('a command', () => {
     assert.match(refused.errors.join(), /^countersign apps: usage: countersign apps create/);
   });
 
+  it('shows the help wherever it is asked for, and starts nothing', async () => {
+    for (const args of [['--help'], ['-h'], ['help'], ['start', '--help'], ['apps', '-h'], ['idproxy', '--help']]) {
+      assert.deepEqual(await run(args), { code: 0, printed: [toHelp('1.2.3')], errors: [] }, args.join(' '));
+    }
+  });
+
+  it('refuses words that a server does not take', async () => {
+    for (const name of ['start', 'issuer', 'idproxy']) {
+      for (const word of ['--prot', 'foo']) {
+        const { code, errors } = await run([name, word]);
+        assert.deepEqual([code, errors], [2, [`countersign ${name}: usage: countersign ${name}`]]);
+      }
+    }
+  });
+
   it('names every wrong setting', async () => {
     const { code, errors } = await run(['start'], { COUNTERSIGN_ISSUER_PORT: 'x', COUNTERSIGN_NONE: 'y' });
     assert.equal(code, 2);

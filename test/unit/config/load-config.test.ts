@@ -201,16 +201,26 @@ describe('loadConfig', () => {
       '10.0.0.1': false,
       '128.0.0.1': false,
       'localhost.example': false,
+      '127.999.1.1': false,
+      '127.1': false,
     };
     for (const [host, isLoopback] of Object.entries(loopback)) {
       assert.equal(loadConfig({ COUNTERSIGN_HOST: host }, 'idproxy').isLoopback, isLoopback, host);
     }
   });
 
-  it('picks Redis where its URL is set, unless told otherwise', () => {
-    const url = { COUNTERSIGN_REDIS_URL: 'rediss://redis.example' };
-    assert.equal(loadConfig(url, 'idproxy').store, 'redis');
-    assert.equal(loadConfig({ ...url, COUNTERSIGN_STORE: 'embedded' }, 'idproxy').store, 'embedded');
+  it('picks Redis where its URL is set', () => {
+    assert.equal(loadConfig({ COUNTERSIGN_REDIS_URL: 'rediss://redis.example' }, 'idproxy').store, 'redis');
+    assert.equal(loadConfig({ COUNTERSIGN_STORE: 'embedded' }, 'idproxy').store, 'embedded');
+  });
+
+  it('takes no short and no patterned token', () => {
+    const tokens = { 'a-t0ken-of-16-ch': 0, 'a-t0ken-of-15-c': 1, ['a'.repeat(43)]: 1, ['abcab'.repeat(9)]: 1 };
+    for (const name of ['COUNTERSIGN_ADMIN_TOKEN', 'COUNTERSIGN_METRICS_TOKEN']) {
+      for (const [token, count] of Object.entries(tokens)) {
+        assert.equal(findProblems({ [name]: token }, 'idproxy').length, count, `${name} ${token}`);
+      }
+    }
   });
 });
 
@@ -220,6 +230,16 @@ const BROKEN: Readonly<Record<string, { env: Env; mend: Env; programs: readonly 
     env: { COUNTERSIGN_STORE: 'redis' },
     mend: { COUNTERSIGN_REDIS_URL: 'redis://127.0.0.1' },
     programs: PROGRAMS,
+  },
+  'COUNTERSIGN_STORE=embedded and': {
+    env: { COUNTERSIGN_STORE: 'embedded', COUNTERSIGN_REDIS_URL: 'redis://127.0.0.1' },
+    mend: { COUNTERSIGN_STORE: 'redis' },
+    programs: PROGRAMS,
+  },
+  'COUNTERSIGN_CLIENT_ID: is needed by COUNTERSIGN_CLIENT_SECRET': {
+    env: { COUNTERSIGN_CLIENT_ID: undefined, COUNTERSIGN_CLIENT_SECRET: 'secret' },
+    mend: { COUNTERSIGN_CLIENT_ID: 'cs-1' },
+    programs: ['start'],
   },
   'COUNTERSIGN_TLS_CERT_FILE and': {
     env: { COUNTERSIGN_TLS_KEY_FILE: FILE },

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { AppError } from '../../../src/core/errors.ts';
 import { allowOrigins, type CorsPolicy } from '../../../src/http/cors.ts';
-import { allowOnly } from '../../../src/http/create-app.ts';
+import { allowOnly } from '../../../src/http/refusals.ts';
 import { sendJson } from '../../../src/http/respond.ts';
 import { startApp } from './app-under-test.ts';
 import { parseAnswer, sendRaw, toRequest } from './raw-http.ts';

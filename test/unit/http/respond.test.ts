@@ -50,12 +50,17 @@ const ANSWERS: Readonly<
   'with a wrong credential': {
     error: new AppError('credential_invalid'),
     status: 401,
-    headers: { 'www-authenticate': 'Bearer realm="countersign", error="invalid_client"' },
+    headers: { 'www-authenticate': 'Bearer realm="countersign", error="invalid_token"' },
   },
   'with a wrong bearer': {
     error: new AppError('bearer_invalid'),
     status: 401,
     headers: { 'www-authenticate': 'Bearer realm="countersign", error="invalid_token"' },
+  },
+  'with a refused assertion': {
+    error: new AppError('replayed'),
+    status: 401,
+    headers: { 'www-authenticate': 'Bearer realm="countersign"' },
   },
   'a limit, on client routes': {
     error: new AppError('busy', { values: { seconds: 1.2 } }),

@@ -30,7 +30,7 @@ describe('the master key', () => {
     assert.notEqual(first.vault.keyId, second.vault.keyId);
   });
 
-  const KEY = Buffer.alloc(32, 5).toString('base64url');
+  const KEY = Buffer.from(Array.from({ length: 32 }, (_, index) => 7 * index + 5)).toString('base64url');
   for (const [name, text] of Object.entries({
     'as written': `${KEY}\n`,
     'without a line feed': KEY,
@@ -52,6 +52,11 @@ describe('the master key', () => {
     'with stray bits at its end': `${KEY.slice(0, -1)}V`,
     'two lines': `${KEY}\n${KEY}\n`,
   };
+  test('is refused when it is a pattern', async () => {
+    await writeFile(path, 'A'.repeat(43));
+    await assert.rejects(loadVault(keysDir), { message: `${path} repeats a few bytes; it must be random` });
+  });
+
   for (const [name, text] of Object.entries(malformed)) {
     test(`is refused when it is ${name}, and stays as it is`, async () => {
       await writeFile(path, text);
