@@ -1,13 +1,11 @@
 import { z } from 'zod';
 
+import { isUnfitForName } from '../core/name.ts';
 import { MAX_AUDIENCE_LENGTH, MAX_NAME_LENGTH } from '../jose/limits.ts';
-
-// A lone surrogate has no UTF-8: two names that differ in one alone would become the same bytes.
-const UNFIT_IN_A_NAME = /\p{Control}|\p{Surrogate}/u;
 
 /** Whether a text can be the name of a user: 1 to {@link MAX_NAME_LENGTH} characters, no control character. */
 export function isIdentity(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH && !UNFIT_IN_A_NAME.test(value);
+  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH && !isUnfitForName(value);
 }
 
 /** A text that may be left out; null and the empty string of a form count as left out. */
@@ -15,7 +13,7 @@ const optionalText = (maxLength: number) =>
   z
     .string()
     .max(maxLength)
-    .refine((text) => !UNFIT_IN_A_NAME.test(text), 'has characters that no name may have')
+    .refine((text) => !isUnfitForName(text), 'has characters that no name may have')
     .nullish()
     .transform((text) => (text === '' || text === null ? undefined : text));
 

@@ -1,5 +1,6 @@
 import { AppError, type ErrorCode } from '../core/errors.ts';
 import { isJsonObject, type JsonObject } from '../core/json.ts';
+import { isUnfitForName } from '../core/name.ts';
 import {
   MAX_AUDIENCE_LENGTH,
   MAX_JTI_LIFETIME_SECONDS,
@@ -36,9 +37,6 @@ const USER_DATA_SPELLINGS = {
   privateClaims: ['privateClaims', 'PrivateClaims'],
   secureCustomData: ['secureCustomData', 'SecureCustomData'],
 } as const;
-
-// A lone surrogate has no UTF-8: two names that differ in one alone would become the same bytes.
-const UNFIT_IN_A_NAME = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
 
 const invalid = (claim: string, detail: string): AppError =>
   new AppError('claim_invalid', { values: { claim, detail } });
@@ -119,7 +117,7 @@ function checkName(claim: string, value: unknown, maxLength: number): string {
   if (value === undefined || value === null) throw new AppError('claim_missing', { values: { claim } });
   if (typeof value !== 'string' || value === '') throw invalid(claim, 'must be a non-empty string');
   if (value.length > maxLength) throw invalid(claim, `must have at most ${maxLength} characters`);
-  if (UNFIT_IN_A_NAME.test(value)) throw invalid(claim, 'has characters that no name may have');
+  if (isUnfitForName(value)) throw invalid(claim, 'has characters that no name may have');
   return value;
 }
 

@@ -188,6 +188,7 @@ describe('verification', () => {
     'kore_sub empty over a good sub': [{ kore_sub: '' }, '"kore_sub" must be a non-empty string'],
     'sub too long': [{ sub: 'x'.repeat(257) }, '"sub" must have at most 256 characters'],
     'sub with a NUL': [{ sub: 'alice\u0000' }, '"sub" has characters that no name may have'],
+    'sub with a C1 control': [{ sub: 'alice\u0085' }, '"sub" has characters that no name may have'],
     'sub with a lone surrogate': [{ sub: 'alice\ud800' }, '"sub" has characters that no name may have'],
     'jti empty': [{ jti: '' }, '"jti" must be a non-empty string'],
     'jti a number': [{ jti: 1234 }, '"jti" must be a non-empty string'],
