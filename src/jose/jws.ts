@@ -31,7 +31,7 @@ interface Family {
 const toHeader = (alg: JwsAlgorithm) => ({ alg, typ: 'JWT' }) as const;
 
 /**
- * The algorithms by what their key is. HMAC runs on node:crypto: 4 to 7 µs an operation against 90 to 200 µs through
+ * The algorithms by what their key is. HMAC runs on node:crypto: 3 µs to verify a token against 70 to 80 µs through
  * WebCrypto, which jose uses; a differential test holds the two together. RSA runs on jose, off the main thread.
  */
 const FAMILIES: Readonly<Record<(typeof JWS_ALGORITHMS)[JwsAlgorithm]['keyType'], Family>> = {
