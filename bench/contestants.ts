@@ -106,6 +106,8 @@ const STORE_NAMES = { embedded: 'embedded store', redis: 'Redis' } as const;
 export const STARTERS: readonly ((surroundings: Surroundings) => Promise<Contestant>)[] = [
   (surroundings) => startEcho('node:http, JSON echo', './echo-http.js', surroundings),
   (surroundings) => startEcho('Express 5, JSON echo', './echo-express.js', surroundings),
+  (surroundings) =>
+    startEcho('Express 5 behind our server factory, JSON echo', './echo-express-classes.js', surroundings),
   (surroundings) => startIssuer('HS256', surroundings),
   (surroundings) => startIssuer('RS256', surroundings),
   (surroundings) => startIdproxy('embedded', surroundings),

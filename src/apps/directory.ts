@@ -8,7 +8,7 @@ import { openKey, parseApp } from './app-document.ts';
 import type { App } from './schemas.ts';
 
 /** How long after a failed load the next one is tried, in milliseconds. */
-const RETRY_MS = 500;
+const RETRY_MS = 200;
 
 /** An app, ready for verifying. */
 export interface RegisteredApp {
@@ -41,6 +41,8 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
   let current: Promise<Snapshot> | undefined;
   let known: Snapshot | undefined;
   let retry: NodeJS.Timeout | undefined;
+  /** Why the last load failed, until the next one is tried: nobody who asks meanwhile makes it come sooner. */
+  let failure: unknown;
 
   const toEntry = (document: StoredDocument): RegisteredApp => {
     const app = parseApp(document);
@@ -75,6 +77,7 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
 
   const refresh = (): Promise<Snapshot> => {
     clearTimeout(retry);
+    failure = undefined;
     const loading = load();
     loading.then(
       (snapshot) => {
@@ -82,7 +85,10 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
       },
       (error: unknown) => {
         onProblem(`apps could not be loaded: ${error instanceof Error ? error.message : String(error)}`);
-        if (current === loading) current = undefined;
+        if (current === loading) {
+          current = undefined;
+          failure = error;
+        }
         retry = setTimeout(() => void refresh(), RETRY_MS).unref();
       },
     );
@@ -90,7 +96,7 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
     return loading;
   };
   // SECURITY: while a change is being loaded nobody is served from the old copy: a disabled app stays disabled.
-  const snapshot = (): Promise<Snapshot> | Snapshot => current ?? refresh();
+  const snapshot = (): Promise<Snapshot> => current ?? (failure === undefined ? refresh() : Promise.reject(failure));
   const stopWatching = documents.watch('apps', () => void refresh().catch(() => undefined));
 
   return {

@@ -89,7 +89,8 @@ export const APP_PATHS: ZodOpenApiPathsObject = {
       ...admin,
       operationId: 'updateApp',
       summary: 'Change an app',
-      description: 'Any member but the algorithm. Every idproxy on the same store takes it over at once.',
+      description:
+        'Any member but the algorithm. Holds at once in the idproxy that answers, within moments in the others.',
       requestParams,
       requestBody: toJsonBody(appPatch),
       responses: {

@@ -7,7 +7,8 @@ import { createJweDecrypter } from '../jose/jwe.ts';
 import { createRsaPrivateKeyPem } from '../jose/jwk.ts';
 import { createKeyring, type Keyring } from '../jose/keyring.ts';
 import type { DocumentStore, StoredDocument } from '../stores/ports.ts';
-import type { Vault } from '../vault/vault.ts';
+import { type Vault, VaultError } from '../vault/vault.ts';
+import { openKey, parseApp } from './app-document.ts';
 
 /** The id of the first key. Processes that start together all try to insert it, and all use the winner's. */
 const FIRST_KEY_ID = 'jwe-1';
@@ -37,8 +38,17 @@ export function createPlatformKeys({ documents, vault }: PlatformKeysDeps): () =
     await documents.insert('platform-keys', FIRST_KEY_ID, JSON.stringify({ kid, sealedKey }));
   };
 
+  // SECURITY: before anything is sealed under this master key, whatever is sealed already must open under it.
+  const proveMasterKey = async (): Promise<void> => {
+    for (const app of (await documents.list('apps')).map(parseApp))
+      if (app.sealedSecret !== undefined) openKey(vault, app);
+  };
+
   const load = async (): Promise<Keyring> => {
-    if ((await documents.get('platform-keys', FIRST_KEY_ID)) === undefined) await make();
+    if ((await documents.get('platform-keys', FIRST_KEY_ID)) === undefined) {
+      await proveMasterKey();
+      await make();
+    }
     const stored = await documents.list('platform-keys');
     return createKeyring(await Promise.all(stored.map(read)));
   };
@@ -50,7 +60,9 @@ export function createPlatformKeys({ documents, vault }: PlatformKeysDeps): () =
       return await keyring;
     } catch (error) {
       keyring = undefined;
-      throw error;
+      if (!(error instanceof VaultError)) throw error;
+      const detail = 'the store was filled under another master key: bring back that master.key';
+      throw new AppError('internal', { detail, cause: error });
     }
   };
 }

@@ -34,25 +34,39 @@ const keyFile: ParseFlag = (path, name) => {
   }
 };
 
-/** The options of `apps create` and `apps update`: the member that each sets, and how its text is read. */
-export const APP_FLAGS: Readonly<Record<string, { readonly member: string; readonly parse: ParseFlag }>> = {
-  name: { member: 'name', parse: text },
-  algorithm: { member: 'algorithm', parse: text },
-  'public-key': { member: 'publicKey', parse: keyFile },
-  'enforce-jti': { member: 'enforceJti', parse: flag },
-  'jwe-required': { member: 'jwe.required', parse: flag },
-  'jwe-algs': { member: 'jwe.algs', parse: list },
-  'jwe-encs': { member: 'jwe.encs', parse: list },
-  'allow-anonymous': { member: 'allowAnonymous', parse: flag },
-  'auto-register': { member: 'autoRegister', parse: flag },
-  audiences: { member: 'audiences', parse: list },
-  bots: { member: 'bots', parse: list },
-  enabled: { member: 'enabled', parse: flag },
-  'max-lifetime-seconds': { member: 'maxLifetimeSeconds', parse: number },
-  'bearer-lifetime-seconds': { member: 'bearerLifetimeSeconds', parse: number },
-  'clock-tolerance-seconds': { member: 'clockToleranceSeconds', parse: number },
-  'reuse-window-seconds': { member: 'reuseWindowSeconds', parse: number },
+/** What an option takes, and how its text is read. */
+const KINDS = {
+  text: { takes: '<text>', parse: text },
+  flag: { takes: 'true|false', parse: flag },
+  number: { takes: '<number>', parse: number },
+  list: { takes: '<text>,…', parse: list },
+  keyFile: { takes: '<file>', parse: keyFile },
+} as const satisfies Record<string, { takes: string; parse: ParseFlag }>;
+
+/** The options of `apps create` and `apps update`: the member that each sets. */
+export const APP_FLAGS: Readonly<Record<string, { readonly member: string; readonly kind: keyof typeof KINDS }>> = {
+  name: { member: 'name', kind: 'text' },
+  algorithm: { member: 'algorithm', kind: 'text' },
+  'public-key': { member: 'publicKey', kind: 'keyFile' },
+  'enforce-jti': { member: 'enforceJti', kind: 'flag' },
+  'jwe-required': { member: 'jwe.required', kind: 'flag' },
+  'jwe-algs': { member: 'jwe.algs', kind: 'list' },
+  'jwe-encs': { member: 'jwe.encs', kind: 'list' },
+  'allow-anonymous': { member: 'allowAnonymous', kind: 'flag' },
+  'auto-register': { member: 'autoRegister', kind: 'flag' },
+  audiences: { member: 'audiences', kind: 'list' },
+  bots: { member: 'bots', kind: 'list' },
+  enabled: { member: 'enabled', kind: 'flag' },
+  'max-lifetime-seconds': { member: 'maxLifetimeSeconds', kind: 'number' },
+  'bearer-lifetime-seconds': { member: 'bearerLifetimeSeconds', kind: 'number' },
+  'clock-tolerance-seconds': { member: 'clockToleranceSeconds', kind: 'number' },
+  'reuse-window-seconds': { member: 'reuseWindowSeconds', kind: 'number' },
 };
+
+/** Each option with what it takes, for the help. */
+export function listAppOptions(): string[] {
+  return Object.entries(APP_FLAGS).map(([name, { kind }]) => `--${name} ${KINDS[kind].takes}`);
+}
 
 /**
  * The body that the same registration has over HTTP.
@@ -60,11 +74,11 @@ export const APP_FLAGS: Readonly<Record<string, { readonly member: string; reado
  */
 export function toAppBody(values: Readonly<Record<string, string | undefined>>): object {
   const body: Record<string, unknown> = {};
-  for (const [name, { member, parse }] of Object.entries(APP_FLAGS)) {
+  for (const [name, { member, kind }] of Object.entries(APP_FLAGS)) {
     const value = values[name];
     if (value === undefined) continue;
     const [outer = '', inner] = member.split('.');
-    const parsed = parse(value, name);
+    const parsed = KINDS[kind].parse(value, name);
     body[outer] = inner === undefined ? parsed : { ...(body[outer] as object | undefined), [inner]: parsed };
   }
   return body;

@@ -9,7 +9,7 @@ import { systemClock } from '../core/clock.ts';
 import { checkShape } from '../http/check.ts';
 import type { Keyring } from '../jose/keyring.ts';
 import { waitUntilReady } from '../stores/wait-until-ready.ts';
-import { APP_FLAGS, toAppBody } from './app-flags.ts';
+import { APP_FLAGS, listAppOptions, toAppBody } from './app-flags.ts';
 import { type Command, UsageError } from './command.ts';
 import { openStore } from './runtime.ts';
 
@@ -72,6 +72,7 @@ const ACTIONS: Readonly<
 export const appsCommand: Command = {
   usage: 'create|list|show|update|delete [<clientId>] [--name … --algorithm …]',
   summary: 'register SDK apps; options are the members of POST /admin/apps in kebab case',
+  options: listAppOptions(),
   run: async ({ args, env, print }) => {
     const options = Object.fromEntries(Object.keys(APP_FLAGS).map((name) => [name, { type: 'string' } as const]));
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });

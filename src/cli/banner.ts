@@ -26,7 +26,7 @@ export function toCurlLines({ issuerUrl, idproxyUrl, adminToken }: BannerFacts):
 
 /** What `countersign start` prints once it listens. */
 export function toBanner(facts: BannerFacts): string {
-  const { issuerUrl, idproxyUrl, storeDescription, isOpen, adminToken } = facts;
+  const { issuerUrl, idproxyUrl, storeDescription, isOpen } = facts;
   return [
     '',
     'Countersign runs.',
@@ -34,7 +34,6 @@ export function toBanner(facts: BannerFacts): string {
     `  idproxy  ${idproxyUrl}`,
     `  store    ${storeDescription}`,
     ...(isOpen ? ['  WARNING  the issuer is open: whoever reaches it can be anyone. For a laptop only.'] : []),
-    ...(adminToken === undefined ? [] : [`  admin token, shown once and kept nowhere: ${adminToken}`]),
     '',
     'Mint, exchange, ask:',
     ...toCurlLines(facts).map((line) => `  ${line}`),

@@ -13,6 +13,8 @@ export interface Command {
   /** Words behind the name, for the help. */
   readonly usage: string;
   readonly summary: string;
+  /** Words that may follow the usage, for the help of this command alone. */
+  readonly options?: readonly string[];
   /** @throws UsageError, ConfigError, AppError, or whatever made it fail */
   run(context: CommandContext): Promise<void>;
 }

@@ -10,9 +10,8 @@ export const idproxyCommand: Command = {
   run: async ({ env, stop, print }) => {
     const config = loadConfig(env, 'idproxy');
     const base = createServerBase(config);
-    const idproxy = await startIdproxy(config, base);
+    const idproxy = await startIdproxy(config, base, print);
     base.logger.info({ url: idproxy.server.url, store: idproxy.store.description }, 'idproxy listens');
-    if (idproxy.madeAdminToken) print(`admin token (shown once, kept nowhere): ${idproxy.madeAdminToken}`);
     await untilStopped(stop);
     await idproxy.close();
     base.logger.info('idproxy stopped');

@@ -36,6 +36,15 @@ export function toHelp(version: string): string {
   ].join('\n');
 }
 
+/** The help text of one command. */
+export function toCommandHelp(name: string, { usage, summary, options = [] }: Command): string {
+  return [
+    `countersign ${`${name} ${usage}`.trim()}`,
+    `    ${summary}`,
+    ...options.map((option) => `    ${option}`),
+  ].join('\n');
+}
+
 /** Runs the command that the first word names. @returns the exit code */
 export async function runCommand(
   context: CommandContext & { readonly version: string; readonly printError: (text: string) => void },
@@ -45,11 +54,11 @@ export async function runCommand(
     context.print(context.version);
     return EXIT.ok;
   }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (name === 'help' || context.args.some((word) => HELP.has(word))) {
-    context.print(toHelp(context.version));
+    context.print(command ? toCommandHelp(name, command) : toHelp(context.version));
     return EXIT.ok;
   }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
     context.printError(toHelp(context.version));
     return EXIT.usage;

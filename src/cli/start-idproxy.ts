@@ -2,7 +2,7 @@ import { type AdminCheck, loadAdminToken } from '../apps/admin-token.ts';
 import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import { type RunningServer, startServer } from '../http/server.ts';
-import { createIdproxyApp } from '../idproxy/create-idproxy-app.ts';
+import { createIdproxyApp, type Idproxy } from '../idproxy/create-idproxy-app.ts';
 import type { Store } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
 import { loadIntrospectionKeys, openStore, type ServerBase, toListenAt } from './runtime.ts';
@@ -13,6 +13,8 @@ export interface RunningIdproxy {
   readonly store: Store;
   readonly vault: Vault;
   readonly isAdmin: AdminCheck;
+  /** The platform's keys. */
+  readonly keyring: Idproxy['keyring'];
   /** The admin token, where this start made it. */
   readonly madeAdminToken: string | undefined;
   /** Under what URL it is reached. */
@@ -20,12 +22,18 @@ export interface RunningIdproxy {
   close(): Promise<void>;
 }
 
-/** Starts the configured idproxy. */
-export async function startIdproxy(config: Config, base: ServerBase): Promise<RunningIdproxy> {
+/** Starts the configured idproxy. `print` is told an admin token that was made. */
+export async function startIdproxy(
+  config: Config,
+  base: ServerBase,
+  print: (text: string) => void,
+): Promise<RunningIdproxy> {
   const introspectionKeys = loadIntrospectionKeys(config);
   const { store, vault } = await openStore(config, (detail) => base.logger.warn({ detail }, 'store'));
   try {
     const { isAdmin, made } = await loadAdminToken(config.keysDir, config.adminToken);
+    // At once: what goes wrong after this must not make the only showing of it fail.
+    if (made !== undefined) print(`admin token, shown once and kept nowhere: ${made}`);
     let url = config.publicUrl ?? '';
     const idproxy = createIdproxyApp(
       {
@@ -46,7 +54,7 @@ export async function startIdproxy(config: Config, base: ServerBase): Promise<Ru
       idproxy.close();
       await store.close();
     };
-    return { server, store, vault, isAdmin, madeAdminToken: made, url, close };
+    return { server, store, vault, isAdmin, madeAdminToken: made, url, close, keyring: idproxy.keyring };
   } catch (error) {
     await store.close();
     throw error;

@@ -22,7 +22,7 @@ export const startCommand: Command = {
   run: async ({ env, stop, print }) => {
     const config = loadConfig(env, 'start');
     const base = createServerBase(config);
-    const idproxy = await startIdproxy(config, base);
+    const idproxy = await startIdproxy(config, base, print);
     let issuer: RunningServer | undefined;
     try {
       issuer = await startBoundIssuer(config, base, idproxy);
@@ -37,14 +37,15 @@ export const startCommand: Command = {
       );
       await untilStopped(stop);
     } finally {
-      await issuer?.close();
-      await idproxy.close();
+      await Promise.all([issuer?.close(), idproxy.close()]);
     }
   },
 };
 
 async function startBoundIssuer(config: Config, base: ServerBase, idproxy: RunningIdproxy): Promise<RunningServer> {
   await waitUntilReady(idproxy.store, STORE_TIMEOUT_MS);
+  // The keys first: a store that was filled under another master key is told before anything is added to it.
+  await idproxy.keyring();
   const registry = createAppRegistry({ documents: idproxy.store.documents, vault: idproxy.vault, clock: systemClock });
   const identity = toIssuerIdentity(config) ?? (await loadDemoApp(registry, config.keysDir, config.algorithm));
   return startIssuer(config, base, identity, (app) => app.use(createWelcomeRoutes({ idproxyUrl: idproxy.url })));

@@ -37,6 +37,7 @@ export const token = () =>
   z
     .string()
     .min(MIN_TOKEN_LENGTH, `must have at least ${MIN_TOKEN_LENGTH} characters`)
+    .regex(/^[\w\-.~+/]+=*$/, 'must have only letters, digits and - . _ ~ + / =, as a header field carries them')
     .refine((text) => new Set(text).size >= MIN_TOKEN_CHARACTERS, 'must be random; it repeats a few characters')
     .transform((text) => new Secret(text));
 

@@ -30,7 +30,7 @@ export const VARIABLES = {
   COUNTERSIGN_PUBLIC_URL: baseUrl()
     .optional()
     .describe(
-      'Under what URL the idproxy is reached from outside; `issuer` in its metadata. Unset: `http://<host>:<port>`.',
+      'Under what URL the idproxy is reached from outside; `issuer` in its metadata. Unset: the address it listens on.',
     ),
   COUNTERSIGN_TLS_CERT_FILE: z
     .string()
@@ -40,14 +40,16 @@ export const VARIABLES = {
   COUNTERSIGN_TRUST_PROXY: trustedProxies()
     .default(false)
     .describe(
-      'Whose `X-Forwarded-For` is believed: `false`, a number of proxies in front, or their addresses. Rate limits go by it.',
+      'Whose `X-Forwarded-For` is believed: `false`, a number of proxies in front, or their addresses (also `loopback`, `linklocal`, `uniquelocal`). Rate limits go by it.',
     ),
   COUNTERSIGN_CORS_ORIGINS: origins()
     .default([])
     .describe('Origins whose pages may call issuer and idproxy. `countersign start` allows loopback origins besides.'),
   COUNTERSIGN_RATE_LIMIT_PER_MINUTE: wholeNumber(1, 1_000_000_000)
     .default(1_200)
-    .describe('Requests a minute from one address to one client-facing route, in each process.'),
+    .describe(
+      'Requests a minute from one address to one route (all of `/admin` together), in each process. Introspection and revocation count, too.',
+    ),
   COUNTERSIGN_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
@@ -96,7 +98,9 @@ export const VARIABLES = {
   COUNTERSIGN_JWE_KEY_FILE: z
     .string()
     .optional()
-    .describe("The platform's JWE public key (a JWK with `kid`). Where set, tokens are encrypted for it."),
+    .describe(
+      "The platform's JWE public key: a JWK with `kid`, or the platform's JWKS, whose first key is taken. Where set, tokens are encrypted for it.",
+    ),
   COUNTERSIGN_JWE_ALG: z.enum(['RSA-OAEP']).default('RSA-OAEP').describe('How the content key is encrypted.'),
   COUNTERSIGN_JWE_ENC: z
     .enum(['A128CBC-HS256', 'A128GCM', 'A256GCM'])

@@ -1,5 +1,8 @@
 import { isIPv4 } from 'node:net';
 
+/** An IPv6 address in brackets or a plain host, and a port. */
+const AUTHORITY = /^(?:\[([\da-f:]+)\]|([\w.-]+))(?::\d{1,5})?$/i;
+
 const MAPPED_IPV4 = /^::ffff:/i;
 
 /** Whether an address is this machine's own: nobody else can reach it or come from it. */
@@ -15,6 +18,6 @@ export function isLoopbackHost(host: string): boolean {
 
 /** Whether the authority of a URL or a `Host` field, `name:port`, names this machine. */
 export function isLoopbackAuthority(authority: string): boolean {
-  const url = URL.canParse(`http://${authority}`) ? new URL(`http://${authority}`) : undefined;
-  return url !== undefined && url.username === '' && isLoopbackHost(url.hostname.replace(/^\[(.*)\]$/, '$1'));
+  const [, inBrackets, plain] = AUTHORITY.exec(authority) ?? [];
+  return isLoopbackHost(inBrackets ?? plain?.toLowerCase() ?? '');
 }

@@ -18,7 +18,7 @@ const MAX_LOGGED_PATH = 256;
 /** A request id from a proxy in front, if it is one. */
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 /** The scheme and authority of a request target in absolute form (RFC 9112 §3.2.2). */
-const ORIGIN = /^[a-z][a-z\d+.-]*:\/\/[^/]*/i;
+const ORIGIN = /^(?:[a-z][a-z\d+.-]*:\/\/[^/]*|\/\/[^/]*@[^/]*)/i;
 /** What looks like a JWT, a bearer or an API key: someone may put one into a path. */
 const TOKEN = /(?:eyJ|cs1_|csk_)[\w.-]{16,}/g;
 /** Members that are censored wherever a log call should ever carry them. */

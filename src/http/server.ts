@@ -1,6 +1,6 @@
 import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import type { Express, Request, Response } from 'express';
@@ -18,7 +18,7 @@ export const REQUEST_TIMEOUT_MS = 30_000;
 /** How long an idle connection is kept, in milliseconds: longer than the usual load balancer's 60 s. */
 export const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 /** How long requests in flight may take to finish once the server stops, in milliseconds. */
-export const SHUTDOWN_GRACE_MS = 10_000;
+export const SHUTDOWN_GRACE_MS = 8_000;
 
 /** How often connections are held against those limits, in milliseconds; Node's own 30 s would stretch every one of them. */
 export const CHECK_CONNECTIONS_EVERY_MS = 2_000;
@@ -76,6 +76,11 @@ export async function startServer(app: Express, at: ListenAt, limits: ServerLimi
   const server: Server = at.tls
     ? createHttpsServer({ ...options, ...at.tls, minVersion: 'TLSv1.2' })
     : createHttpServer(options);
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   server.maxConnections = MAX_CONNECTIONS;
   server.on('request', answer);
   server.on('clientError', refuseUnreadable);
@@ -90,7 +95,7 @@ export async function startServer(app: Express, at: ListenAt, limits: ServerLimi
   return {
     port,
     url: `${at.tls ? 'https' : 'http'}://${host}:${port}`,
-    close: () => closeGracefully(server, limits.shutdownGraceMs),
+    close: () => closeGracefully(server, sockets, limits.shutdownGraceMs),
   };
 }
 
@@ -127,10 +132,12 @@ function answerLast(res: ServerResponse, error: unknown): void {
   res.writeHead(status, { ...headers, 'Content-Length': body.length }).end(body);
 }
 
-async function closeGracefully(server: Server, graceMs: number): Promise<void> {
+async function closeGracefully(server: Server, sockets: ReadonlySet<Socket>, graceMs: number): Promise<void> {
   // A connection that is kept alive would take the next request: tell its owner to go elsewhere.
   server.prependListener('request', (_req, res) => res.setHeader('Connection', 'close'));
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // A connection on which nothing was ever said is no idle one to Node: browsers and load balancers open them ahead.
+  for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
   const idle = setInterval(() => server.closeIdleConnections(), 50);
   const cut = setTimeout(() => server.closeAllConnections(), graceMs);
   await closed;

@@ -10,6 +10,7 @@ import type { CorsPolicy } from '../http/cors.ts';
 import { allowOrigins } from '../http/cors.ts';
 import { type AppDeps, createApp } from '../http/create-app.ts';
 import type { KeyList } from '../http/key-list.ts';
+import type { Keyring } from '../jose/keyring.ts';
 import type { Store } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
 import { createAuthenticate, createFindSession } from './authenticate.ts';
@@ -40,6 +41,8 @@ export interface IdproxyDeps extends Omit<AppDeps, 'name' | 'checks'> {
 /** An idproxy's app. `close` ends what it watches; the store stays open. */
 export interface Idproxy {
   readonly app: Express;
+  /** The platform's keys. @throws AppError where the store is away or was filled under another master key */
+  readonly keyring: () => Promise<Keyring>;
   close(): void;
 }
 
@@ -51,7 +54,7 @@ export function createIdproxyApp(settings: IdproxySettings, deps: IdproxyDeps): 
   const directory = createAppDirectory({
     documents,
     vault,
-    onProblem: (detail) => logger.error({ detail }, 'app directory'),
+    onProblem: (detail) => logger.warn({ detail }, 'app directory'),
   });
   const keyring = createPlatformKeys({ documents, vault });
   const verify = createVerifyAssertion({ directory, keyring, clock });
@@ -91,5 +94,5 @@ export function createIdproxyApp(settings: IdproxySettings, deps: IdproxyDeps): 
       createOauthRoutes({ exchange, findSession, sessions, isTrustedCaller, clock, publicUrl, rateLimitPerMinute }),
     );
   });
-  return { app, close: () => directory.close() };
+  return { app, keyring, close: () => directory.close() };
 }

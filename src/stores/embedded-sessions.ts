@@ -3,6 +3,7 @@ import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 import type { Clock } from '../core/clock.ts';
 import type { GroupCommit } from './embedded-group-commit.ts';
 import { reading, toBlob, toText } from './embedded-rows.ts';
+import { createSweepPace } from './embedded-sweep-pace.ts';
 import type { ExchangeAttempt, ExchangeOutcome, ReplayClaim, SessionStore } from './ports.ts';
 
 /** Rows that one sweep deletes at most from each table, so that it never holds the file for long. */
@@ -36,9 +37,7 @@ export function createEmbeddedSessions({ db, commits, clock, monotonicMs }: Embe
     ),
   );
   const nowMs = (): number => Math.floor(clock.nowSeconds() * 1000);
-  // SECURITY: a clock that is set ahead and back must not make us forget. Deleting advances no faster than time does.
-  const startedAtMs = nowMs() - monotonicMs();
-  const sweepBeforeMs = (): number => Math.min(nowMs(), Math.floor(startedAtMs + monotonicMs()));
+  const pace = createSweepPace(nowMs, monotonicMs);
 
   const isTaken = (replay: ReplayClaim, now: number): boolean =>
     replay.formerKeys.some((key) => findReplay.get(toBlob(key), now) !== undefined) ||
@@ -73,7 +72,8 @@ export function createEmbeddedSessions({ db, commits, clock, monotonicMs }: Embe
     },
     sweep: () =>
       commits.run(() => {
-        for (const sweep of sweeps) sweep.run(sweepBeforeMs());
+        const beforeMs = pace();
+        for (const sweep of sweeps) sweep.run(beforeMs);
       }),
   };
 }

@@ -23,6 +23,8 @@ export interface RedisConnection {
   call<T>(send: (client: Redis) => Promise<T>): Promise<T>;
   /** A deadline on the server's clock, {@link COMMAND_TIMEOUT_MS} from now, in milliseconds. */
   deadlineMs(): number;
+  /** How far this process's wall clock is ahead of the server's, by what was learnt last, in milliseconds. */
+  skewMs(): number;
   /** Runs a loaded script. The promise is the command's own: it may settle long after {@link RedisConnection.within} gave up. */
   runScript(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
   /**
@@ -30,8 +32,8 @@ export interface RedisConnection {
    * @throws AppError `store_unavailable` on any failure and after {@link COMMAND_TIMEOUT_MS}
    */
   within<T>(command: Promise<T>): Promise<T>;
-  /** Learns the server's clock again. @returns how far this process's wall clock is ahead of it, in milliseconds */
-  learnClock(): Promise<number>;
+  /** Learns the server's clock again. */
+  learnClock(): Promise<void>;
   /** Runs `prepare` on every new connection before any other command is let through. */
   onReady(prepare: () => Promise<void>): void;
   /** Lets what was sent come to its end, and nothing new in. */
@@ -61,12 +63,10 @@ export function createRedisConnection(url: Secret, clock: Clock, onProblem: (det
   let stalledAtMs: number | undefined;
   let clockOffsetMs = 0;
 
-  const learnClock = async (): Promise<number> => {
+  const learnClock = async (): Promise<void> => {
     const [seconds, micros] = (await client.time()) as unknown as [number | string, number | string];
     // Measured after the answer, so that the estimate errs towards an earlier deadline.
-    const serverMs = Number(seconds) * 1000 + Number(micros) / 1000;
-    clockOffsetMs = serverMs - performance.now();
-    return clock.nowSeconds() * 1000 - serverMs;
+    clockOffsetMs = Number(seconds) * 1000 + Number(micros) / 1000 - performance.now();
   };
 
   const prepare = async (): Promise<void> => {
@@ -142,6 +142,7 @@ export function createRedisConnection(url: Secret, clock: Clock, onProblem: (det
     },
     within,
     learnClock,
+    skewMs: () => clock.nowSeconds() * 1000 - (performance.now() + clockOffsetMs),
     deadlineMs: () => Math.floor(performance.now() + clockOffsetMs + COMMAND_TIMEOUT_MS),
     runScript: async (script, keys, args) => {
       try {

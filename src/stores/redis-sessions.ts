@@ -97,8 +97,8 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe }: Red
   };
 
   const exchange = async (attempt: ExchangeAttempt): Promise<ExchangeOutcome> => {
-    checkSafe();
     connection.checkUsable();
+    checkSafe();
     const id = createToken(8);
     const { tag, replay, session } = attempt;
     const keys = [toSessionKey(tag, session.key)];

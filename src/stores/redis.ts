@@ -29,12 +29,17 @@ export function createRedisStore({ url, waitReplicas, onProblem, clock = systemC
   const connection = createRedisConnection(url, clock, onProblem);
   let unsafe: string | undefined;
 
+  // SECURITY: a record lives by the server's clock, an assertion by ours. One of a clock that was set back would outlive it.
+  const describeSkew = (): string | undefined => {
+    const skewMs = connection.skewMs();
+    return Math.abs(skewMs) <= MAX_CLOCK_SKEW_MS
+      ? undefined
+      : `redis: the clock here is ${Math.round(skewMs / 1000)} s ahead of redis', at most ${MAX_CLOCK_SKEW_MS / 1000} s are safe`;
+  };
   const findProblem = async (): Promise<string | undefined> => {
-    const skewMs = await connection.learnClock();
-    // SECURITY: a record lives by the server's clock, an assertion by ours. A clock that was set back would outlive records.
-    if (Math.abs(skewMs) > MAX_CLOCK_SKEW_MS) {
-      return `redis: the clock here is ${Math.round(skewMs / 1000)} s ahead of redis', at most ${MAX_CLOCK_SKEW_MS / 1000} s are safe`;
-    }
+    await connection.learnClock();
+    const skew = describeSkew();
+    if (skew) return skew;
     const memory = await connection.client.info('memory');
     const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1] ?? 'unknown';
     const isBounded = !/^maxmemory:0\s*$/m.test(memory);
@@ -53,7 +58,8 @@ export function createRedisStore({ url, waitReplicas, onProblem, clock = systemC
     connection,
     waitReplicas,
     checkSafe: () => {
-      if (unsafe) throw new AppError('store_unavailable', { detail: unsafe });
+      const problem = unsafe ?? describeSkew();
+      if (problem) throw new AppError('store_unavailable', { detail: problem });
     },
   });
   const documents = createRedisDocuments(connection, onProblem);

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { systemClock } from '../../src/core/clock.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createEmbeddedStore } from '../../src/stores/embedded.ts';
+import { createSweepPace, SETTLED_MS } from '../../src/stores/embedded-sweep-pace.ts';
 import { MAX_CLOCK_SKEW_MS } from '../../src/stores/ports.ts';
 import { createRedisStore } from '../../src/stores/redis.ts';
 import { waitUntilReady } from '../../src/stores/wait-until-ready.ts';
@@ -32,8 +33,8 @@ describe('clocks that are set', () => {
       await store.sessions.exchange(createAttempt());
       clock.set(START_AT + 1);
       assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'replayed' });
-      // Once that much time has really gone by, the record goes.
-      elapsedMs = 2 * HOUR * 1000;
+      // Once the clock has stood there for longer than any record lives, the record goes.
+      elapsedMs = SETTLED_MS;
       clock.set(START_AT + 2 * HOUR);
       t.mock.timers.tick(10_000);
       await store.sessions.exchange(createAttempt());
@@ -43,6 +44,28 @@ describe('clocks that are set', () => {
       await store.close();
       await rm(folder, { recursive: true, force: true });
     }
+  });
+
+  test('embedded: deleting follows the time that goes by, over restarts and clocks that are put right', () => {
+    let elapsedMs = 0;
+    let now = 5_000_000_000;
+    const pace = createSweepPace(
+      () => now,
+      () => elapsedMs,
+    );
+    const go = (ms: number): number => {
+      elapsedMs += ms;
+      now += ms;
+      return pace();
+    };
+    assert.equal(go(10_000), 0, 'a process that has just started believes no clock');
+    assert.equal(go(SETTLED_MS), now, 'one that stood still is believed');
+    assert.equal(go(10_000), now);
+    now += HOUR * 24_000;
+    assert.equal(go(10_000), now - HOUR * 24_000, 'one that jumps ahead is not');
+    assert.equal(go(SETTLED_MS), now, 'until it has stayed there');
+    now -= HOUR * 1000;
+    assert.equal(go(10_000), now, 'one that jumps back deletes less');
   });
 
   test('embedded: the database can be read by its owner alone', async () => {
@@ -84,6 +107,11 @@ describe('clocks that are set', () => {
           await assert.rejects(store.sessions.exchange(createAttempt()), /store_unavailable: redis: the clock/);
           offset = 0;
         }
+        await waitUntilReady(store, 5_000);
+        // At once, without waiting for the next look at the server.
+        offset = -HOUR;
+        await assert.rejects(store.sessions.exchange(createAttempt()), /store_unavailable: redis: the clock/);
+        offset = 0;
         await waitUntilReady(store, 5_000);
         assert.deepEqual(await store.sessions.exchange(createAttempt()), { kind: 'granted' });
       } finally {

@@ -171,10 +171,15 @@ describe('a Redis that fails', () => {
     }
   });
 
-  test("a step of this machine's wall clock changes nothing", async (t) => {
-    t.mock.timers.enable({ apis: ['Date'], now: 0 });
+  test("a small step of this machine's wall clock changes nothing, a large one refuses until it is put right", async (t) => {
+    const now = Date.now();
+    t.mock.timers.enable({ apis: ['Date'], now });
+    await expectOneGrant(store, createAttempt());
+    t.mock.timers.setTime(now + 30_000);
     await expectOneGrant(store, createAttempt());
     t.mock.timers.setTime(Date.UTC(2100, 0));
+    assert.match(await expectUnavailable(store.sessions.exchange(createAttempt())), /the clock here is/);
+    t.mock.timers.setTime(now);
     await expectOneGrant(store, createAttempt());
   });
 });

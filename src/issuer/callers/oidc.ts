@@ -65,7 +65,8 @@ export function createOidcCheck(deps: OidcDeps, settings: CallerAuth & { mode: '
     } catch (error) {
       throw toFailure(error);
     }
-    if (identityClaim === 'email' && isFalse(claims['email_verified'])) throw refused('"email_verified" is false');
+    if (identityClaim === 'email' && isUnverified(claims['email_verified']))
+      throw refused('"email_verified" is not true');
     const identity = Object.hasOwn(claims, identityClaim) ? claims[identityClaim] : undefined;
     if (!isIdentity(identity)) throw refused(`the bearer has no identity in "${identityClaim}"`);
     return { kind: 'user', identity };
@@ -82,12 +83,16 @@ async function verifyWith(bearer: string, keys: JWTVerifyGetKey, rules: JWTVerif
       try {
         return checkType(await jwtVerify(bearer, key, rules));
       } catch (failure) {
-        if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
+        // Another key may fit; one that cannot be used at all is passed over, too.
+        if (failure instanceof AppError || isOtherRefusal(failure)) throw failure;
       }
     }
     throw refused('no key of the JWKS fits the signature');
   }
 }
+
+const isOtherRefusal = (failure: unknown): boolean =>
+  failure instanceof errors.JOSEError && !(failure instanceof errors.JWSSignatureVerificationFailed);
 
 /** SECURITY: an identity provider signs other things, too, such as logout tokens. */
 function checkType({ protectedHeader, payload }: JWTVerifyResult): JWTPayload {
@@ -96,8 +101,8 @@ function checkType({ protectedHeader, payload }: JWTVerifyResult): JWTPayload {
   return payload;
 }
 
-/** Some providers send booleans as text. */
-const isFalse = (value: unknown): boolean => value === false || value === 'false';
+/** Some providers send booleans as text, and some do not say. */
+const isUnverified = (value: unknown): boolean => value !== undefined && value !== true && value !== 'true';
 
 /** The JWKS as jose wants to have it fetched, within the limits that hold for every service of the customer's. */
 async function fetchJwks(deps: UpstreamDeps, url: string): Promise<Response> {

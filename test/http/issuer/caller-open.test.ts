@@ -36,17 +36,19 @@ const CASES: Readonly<Record<string, readonly [Record<string, string>, Parameter
   'an address that looks local': [{ host: '127.0.0.1.evil.example' }, {}, 403],
   'a user before the name': [{ host: 'localhost@evil.example' }, {}, 403],
   'any name, where the network is let in': [{ host: 'evil.example' }, { isNetworkAllowed: true }, 200],
-  'a proxy that is believed, from elsewhere': [
+  'a proxy that is believed': [{ host: 'localhost', 'x-forwarded-for': '127.0.0.1' }, { trustProxy: 1 }, 403],
+  'a proxy that is not believed': [{ host: 'localhost', 'x-forwarded-for': '203.0.113.9' }, {}, 403],
+  'a path behind the name': [{ host: 'localhost/.evil.example' }, {}, 403],
+  'a fragment behind the name': [{ host: 'localhost#.evil.example' }, {}, 403],
+  'a proxy that names the scheme alone': [{ host: 'localhost', 'x-forwarded-proto': 'https' }, {}, 403],
+  'this machine in capitals': [{ host: 'LOCALHOST:PORT' }, {}, 200],
+  'a proxy by RFC 7239': [{ host: 'localhost', forwarded: 'for=203.0.113.9' }, {}, 403],
+  'a proxy by RFC 9110': [{ host: 'localhost', via: '1.1 proxy.example' }, {}, 403],
+  'a proxy, where the network is let in': [
     { host: 'localhost', 'x-forwarded-for': '203.0.113.9' },
-    { trustProxy: 1 },
-    403,
-  ],
-  'a proxy that is believed, from here': [
-    { host: 'localhost', 'x-forwarded-for': '127.0.0.1' },
-    { trustProxy: 1 },
+    { isNetworkAllowed: true },
     200,
   ],
-  'a proxy that is not believed': [{ host: 'localhost', 'x-forwarded-for': '203.0.113.9' }, {}, 200],
 };
 
 describe('an open issuer answers this machine alone', () => {

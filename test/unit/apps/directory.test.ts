@@ -76,6 +76,16 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return isOpen;
 }
 
+/** What `look` finds at last. */
+async function waitFor<T>(look: () => Promise<T | undefined>): Promise<T> {
+  for (const end = performance.now() + 10_000; performance.now() < end;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await new Promise(setImmediate);
+  }
+  return assert.fail('not found in time');
+}
+
 describe('the app directory', () => {
   it('reads the store once for many requests, and keeps an app while it is the same', async (t) => {
     const under = await startDirectory(t);
@@ -133,8 +143,12 @@ describe('the app directory', () => {
     await under.registry.update(clientId, { enabled: false });
     await assert.rejects(under.directory.find(clientId), { code: 'store_unavailable' });
     assert.match(under.problems.join(), /apps could not be loaded: store_unavailable/);
+    assert.equal(under.problems.length, 1);
+    await assert.rejects(under.directory.find(clientId), { code: 'store_unavailable' });
+    assert.equal(under.problems.length, 1, 'asking makes no attempt of its own');
     under.setDown(false);
-    assert.equal((await under.directory.find(clientId))?.app.enabled, false);
+    const found = await waitFor(() => under.directory.find(clientId).catch(() => undefined));
+    assert.equal(found.app.enabled, false);
   });
 
   it('lets no app that cannot be read take the others with it', async (t) => {

@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import { createPlatformKeys } from '../../../src/apps/platform-keys.ts';
+import { createAppRegistry } from '../../../src/apps/registry.ts';
+import { appRequest } from '../../../src/apps/schemas.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import { AppError } from '../../../src/core/errors.ts';
 import { createEmbeddedStore } from '../../../src/stores/embedded.ts';
 import type { DocumentStore } from '../../../src/stores/ports.ts';
-import { createVault, VaultError } from '../../../src/vault/vault.ts';
+import { createVault } from '../../../src/vault/vault.ts';
 import { createTempFolder } from '../../support/processes.ts';
 
 const vault = createVault(Buffer.alloc(32, 1));
@@ -50,9 +52,20 @@ describe('the platform keys', () => {
     const documents = await openDocuments(t);
     const { jwks } = await createPlatformKeys({ documents, vault })();
     const other = createPlatformKeys({ documents, vault: createVault(Buffer.alloc(32, 2)) });
-    await assert.rejects(other(), VaultError);
-    await assert.rejects(other(), VaultError);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await assert.rejects(other(), { code: 'internal', detail: /filled under another master key/ });
+    }
     assert.deepEqual((await createPlatformKeys({ documents, vault })()).jwks, jwks);
+  });
+
+  it('are not made beside secrets that another master key sealed', async (t) => {
+    const documents = await openDocuments(t);
+    const clock = { nowSeconds: () => 0 };
+    await createAppRegistry({ documents, vault, clock }).create(appRequest.parse({ name: 'A', algorithm: 'HS256' }));
+    const other = createPlatformKeys({ documents, vault: createVault(Buffer.alloc(32, 2)) });
+    await assert.rejects(other(), { code: 'internal', detail: /filled under another master key/ });
+    assert.deepEqual(await documents.list('platform-keys'), []);
+    assert.equal((await createPlatformKeys({ documents, vault })()).all.length, 1);
   });
 
   it('are asked for again after a failure', async (t) => {
