@@ -16,7 +16,11 @@ export const PLATFORM: Platform = {
   random: () => (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32,
   sleep: (delayMs, signal) =>
     new Promise((done) => {
-      const timer = setTimeout(done, delayMs);
-      signal.addEventListener('abort', () => clearTimeout(timer));
+      const stop = (): void => clearTimeout(timer);
+      const timer = setTimeout(() => {
+        signal.removeEventListener('abort', stop);
+        done();
+      }, delayMs);
+      signal.addEventListener('abort', stop);
     }),
 };

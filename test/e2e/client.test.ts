@@ -205,14 +205,25 @@ describe('countersign/client while servers fail', () => {
     }
   });
 
-  it('says so when nobody is there', async () => {
-    const url = `http://127.0.0.1:${await getFreePort()}`;
-    const { client, calls } = createWatched({ issuerUrl: url, idproxyUrl: url }, { firstDelayMs: 1, maxAttempts: 3 });
-    await assert.rejects(client.getBearer(), (error) => error instanceof ClientError && error.code === 'network');
-    assert.deepEqual(
-      calls,
-      Array.from({ length: 3 }, () => `${MINT} failed`),
-    );
+  it('says so when nobody is there, and leaves no listener behind', async () => {
+    const warnings: Error[] = [];
+    const listen = (warning: Error): number => warnings.push(warning);
+    process.on('warning', listen);
+    try {
+      const url = `http://127.0.0.1:${await getFreePort()}`;
+      const { client, calls } = createWatched(
+        { issuerUrl: url, idproxyUrl: url },
+        { firstDelayMs: 0, maxAttempts: 15 },
+      );
+      await assert.rejects(client.getBearer(), (error) => error instanceof ClientError && error.code === 'network');
+      assert.deepEqual(
+        calls,
+        Array.from({ length: 15 }, () => `${MINT} failed`),
+      );
+      assert.deepEqual(warnings, []);
+    } finally {
+      process.off('warning', listen);
+    }
   });
 });
 

@@ -13,8 +13,8 @@ export interface Request {
   readonly body: string;
 }
 
-/** Replies by path, in their order; the last one stays. */
-export type Script = Readonly<Record<string, readonly Reply[]>>;
+/** Replies by path, in their order; the last one stays. A promise keeps its caller waiting. */
+export type Script = Readonly<Record<string, readonly (Reply | Promise<Reply>)[]>>;
 
 export const IDPROXY = 'http://idproxy.test';
 export const USER = { url: 'http://issuer.test/users/sts', identity: 'alice@example.com' };
@@ -70,21 +70,20 @@ export function createClientUnderTest(script: Script, options: Partial<ClientOpt
       signal.addEventListener('abort', () => timers.delete(timer));
     });
 
-  const answer = (url: string | URL, init: RequestInit): Promise<Response> => {
+  const answer = async (url: string | URL, init: RequestInit): Promise<Response> => {
     const path = new URL(url).pathname;
     const replies = script[path];
     if (!replies) throw new Error(`nobody expected ${path}`);
-    const reply = replies[Math.min(count(path), replies.length - 1)];
+    const next = replies[Math.min(count(path), replies.length - 1)];
     requests.push({ path, init, body: toText(init.body) });
-    if (reply === undefined || reply === 'broken') return Promise.reject(new TypeError('fetch failed'));
+    const reply = await next;
+    if (reply === undefined || reply === 'broken') throw new TypeError('fetch failed');
     if (reply === 'silence')
       return new Promise((_, fail) =>
         init.signal?.addEventListener('abort', () => fail(new DOMException('aborted', 'AbortError'))),
       );
     const [status, body, headers = {}] = reply;
-    return Promise.resolve(
-      new Response(typeof body === 'string' ? body : JSON.stringify(body), { status, headers: { ...headers } }),
-    );
+    return new Response(typeof body === 'string' ? body : JSON.stringify(body), { status, headers: { ...headers } });
   };
 
   const count = (path: string): number => requests.filter((request) => request.path === path).length;

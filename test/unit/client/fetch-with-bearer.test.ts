@@ -19,7 +19,7 @@ const EXCHANGE = '/authorize';
 const UNKNOWN = toRefusal(401, 'the bearer token is expired or unknown');
 const OK: Reply = [200, { sub: 'alice@example.com' }];
 
-const toScript = (api: readonly Reply[], more: Script = {}): Script => ({
+const toScript = (api: Script[string], more: Script = {}): Script => ({
   '/users/sts': [toJwt('j1')],
   [EXCHANGE]: ['b1', 'b2', 'b3', 'b4', 'b5'].map((token) => toGrant(token)),
   [API]: api,
@@ -59,6 +59,36 @@ describe('a request with the bearer', () => {
     assert.deepEqual(new Set((await test.settle(all)).map(({ status }) => status)), new Set([200]));
     assert.equal(test.count(EXCHANGE), 2);
     assert.equal(test.count(API), 20);
+  });
+
+  it('that is refused late is repeated with the bearer that came meanwhile', async () => {
+    let refuseLate = (_: Reply): void => {};
+    const late = new Promise<Reply>((done) => (refuseLate = done));
+    const test = createClientUnderTest(toScript([late, UNKNOWN, OK]));
+    const url = `${IDPROXY}${API}`;
+    const first = test.client.fetchWithBearer(url);
+    await test.flush();
+    assert.equal((await call(test)).status, 200);
+    refuseLate(UNKNOWN);
+    assert.equal((await test.settle(first)).status, 200);
+    assert.deepEqual(
+      readAuthorizations(test),
+      ['b1', 'b1', 'b2', 'b2'].map((token) => `Bearer ${token}`),
+    );
+    assert.equal(test.count(EXCHANGE), 2);
+  });
+
+  it('leaves no answer unread when it is repeated', async () => {
+    let isCancelled = false;
+    const refusal = new ReadableStream({ cancel: () => void (isCancelled = true) });
+    const replies = [Response.json({ access_token: 'b1', expires_in: 60 }), new Response(refusal, { status: 401 })];
+    replies.push(Response.json({ access_token: 'b2', expires_in: 60 }), Response.json({}));
+    const test = createClientUnderTest(
+      {},
+      { issuer: () => Promise.resolve('j1'), fetch: () => Promise.resolve(replies.shift() ?? Response.error()) },
+    );
+    assert.equal((await call(test)).status, 200);
+    assert.ok(isCancelled);
   });
 
   it('makes no storm where every bearer is refused', async () => {
@@ -158,6 +188,29 @@ describe('signing out', () => {
     await Promise.all([test.client.signOut(), ...waiting.map((one) => assert.rejects(one, hasCode('aborted')))]);
     await test.flush();
     assert.equal(test.count(EXCHANGE), 0);
+  });
+
+  it('exchanges no JWT that the page brings afterwards', async () => {
+    let bring = (_: string): void => {};
+    const issuer = (): Promise<string> => new Promise((done) => (bring = done));
+    const test = createClientUnderTest(toScript([OK]), { issuer });
+    const waiting = assert.rejects(test.client.getBearer(), hasCode('aborted'));
+    await test.client.signOut();
+    bring('j1');
+    await Promise.all([waiting, test.flush()]);
+    assert.equal(test.requests.length, 0);
+  });
+
+  it('at the moment of a grant has nothing come of it either', async () => {
+    // Chance is asked when the grant has just been read.
+    const random = (): number => {
+      if (test.count(EXCHANGE) === 1) void test.client.signOut();
+      return 0.5;
+    };
+    const test = createClientUnderTest(toScript([OK]), { issuer: () => Promise.resolve('j1'), random });
+    await assert.rejects(test.client.getBearer(), hasCode('aborted'));
+    await test.flush();
+    assert.equal(await test.settle(test.client.getBearer()), 'b2');
   });
 
   it('tries again while the server is busy, forgets the bearer at once, and says when it was of no use', async () => {
