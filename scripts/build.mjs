@@ -1,7 +1,7 @@
 /**
  * Compiles. Plain JavaScript, since nothing is compiled yet when it runs.
  *
- *   node scripts/build.mjs         src/ → dist/, what ships
+ *   node scripts/build.mjs         src/ → dist/, what ships; the client with its declarations
  *   node scripts/build.mjs test    src/, test/, bench/, scripts/ → build/
  *
  * Outputs whose source is gone are removed, so that a deleted test does not run for ever. A whole compilation
@@ -18,7 +18,10 @@ const PAGE_SOURCES = join('src', 'welcome', 'web');
 const PAGE_ASSET = /\.(?:html|css|svg)$/;
 
 const TARGETS = {
-  dist: { projects: ['tsconfig.json', join(PAGE_SOURCES, 'tsconfig.json')], outputs: [{ from: 'src', to: 'dist' }] },
+  dist: {
+    projects: ['tsconfig.json', join(PAGE_SOURCES, 'tsconfig.json'), join('src', 'client', 'tsconfig.json')],
+    outputs: [{ from: 'src', to: 'dist' }],
+  },
   test: {
     projects: ['tsconfig.test.json'],
     outputs: ['src', 'test', 'bench', 'scripts'].map((folder) => ({ from: folder, to: join('build', folder) })),
@@ -54,7 +57,11 @@ async function copyPageAssets() {
 async function removeOrphans({ from, to }) {
   for (const file of await listFiles(join(ROOT, to))) {
     const source = join(ROOT, from, relative(join(ROOT, to), file));
-    const candidates = [source, source.replace(/\.js(?:\.map)?$/, '.ts'), source.replace(/\.js\.map$/, '.js')];
+    const candidates = [
+      source,
+      source.replace(/\.(?:js(?:\.map)?|d\.ts)$/, '.ts'),
+      source.replace(/\.js\.map$/, '.js'),
+    ];
     if (!candidates.some(existsSync)) await rm(file);
   }
 }
