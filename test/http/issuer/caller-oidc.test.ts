@@ -139,7 +139,7 @@ describe('callers with a bearer of an identity provider', () => {
         `.${Buffer.from(JSON.stringify({ ...CLAIMS, sub: 'bob' })).toString('base64url')}.`,
       ),
       cut: good.slice(0, -4),
-      'not a token': 'abc',
+      'not a token': 'this-is-no-token',
       'three empty parts': '..',
     };
     for (const [name, bearer] of Object.entries(bearers)) {
