@@ -43,6 +43,7 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
   let retry: NodeJS.Timeout | undefined;
   /** Why the last load failed, until the next one is tried: nobody who asks meanwhile makes it come sooner. */
   let failure: unknown;
+  let isClosed = false;
 
   const toEntry = (document: StoredDocument): RegisteredApp => {
     const app = parseApp(document);
@@ -89,7 +90,7 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
           current = undefined;
           failure = error;
         }
-        retry = setTimeout(() => void refresh(), RETRY_MS).unref();
+        if (!isClosed) retry = setTimeout(() => void refresh(), RETRY_MS).unref();
       },
     );
     current = loading;
@@ -108,6 +109,7 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
     },
     jweUnion: async () => (await snapshot()).union,
     close: () => {
+      isClosed = true;
       clearTimeout(retry);
       stopWatching();
     },

@@ -74,7 +74,7 @@ export function logRequests(logger: Logger, server: string): RequestHandler {
     customSuccessObject: (req, res, timing: object) => ({ ...timing, ...toRequestProps(req, res) }),
     customErrorObject: (req, res, _error, timing: object) => ({ ...timing, ...toRequestProps(req, res) }),
   });
-  // pino-http makes child loggers for every request, for `req.log`, which nobody uses here: more than half of its time.
+  // pino-http makes child loggers for every request, for `req.log`, which nobody uses here: about half of its time.
   Object.assign(handler.logger, { child: () => handler.logger });
   return handler;
 }

@@ -6,8 +6,8 @@ import { reading, toBlob, toText } from './embedded-rows.ts';
 import { createSweepPace } from './embedded-sweep-pace.ts';
 import type { ExchangeAttempt, ExchangeOutcome, ReplayClaim, SessionStore } from './ports.ts';
 
-/** Rows that one sweep deletes at most from each table, so that it never holds the file for long. */
-const SWEEP_ROWS = 5_000;
+/** Rows that one transaction of a sweep deletes at most from each table, so that it never holds the file for long. */
+const SWEEP_ROWS = 1_000;
 
 export interface EmbeddedSessionsDeps {
   readonly db: DatabaseSyncInstance;
@@ -70,10 +70,14 @@ export function createEmbeddedSessions({ db, commits, clock, monotonicMs }: Embe
       find: (_tag, key) => reading(() => findBody(key, nowMs())),
       revoke: (_tag, key) => commits.run(() => removeSession.run(toBlob(key), nowMs()).changes > 0),
     },
-    sweep: () =>
-      commits.run(() => {
-        const beforeMs = pace();
-        for (const sweep of sweeps) sweep.run(beforeMs);
-      }),
+    // As often as there is a full batch: deleting must keep up with whatever came in.
+    sweep: async () => {
+      const beforeMs = pace();
+      let largest: number;
+      do {
+        const counts = await commits.run(() => sweeps.map((sweep) => sweep.run(beforeMs).changes));
+        largest = Math.max(...counts);
+      } while (largest >= SWEEP_ROWS);
+    },
   };
 }

@@ -3,6 +3,8 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
+import { DatabaseSync } from '@photostructure/sqlite';
+
 import { systemClock } from '../../src/core/clock.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createEmbeddedStore } from '../../src/stores/embedded.ts';
@@ -12,7 +14,7 @@ import { createRedisStore } from '../../src/stores/redis.ts';
 import { waitUntilReady } from '../../src/stores/wait-until-ready.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createTempFolder, startRedis } from '../support/processes.ts';
-import { createAttempt } from './attempts.ts';
+import { createAttempt, until } from './attempts.ts';
 
 const START_AT = 1_767_225_600;
 const HOUR = 3_600;
@@ -66,6 +68,34 @@ describe('clocks that are set', () => {
     assert.equal(go(SETTLED_MS), now, 'until it has stayed there');
     now -= HOUR * 1000;
     assert.equal(go(10_000), now, 'one that jumps back deletes less');
+  });
+
+  test('embedded: a sweep goes on until nothing is left, however much came in', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const folder = await createTempFolder();
+    const path = join(folder, 'test.db');
+    const clock = createFakeClock(START_AT);
+    let elapsedMs = 0;
+    const store = createEmbeddedStore({ path, clock, monotonicMs: () => elapsedMs });
+    const db = new DatabaseSync(path);
+    const count = (table: string): number =>
+      (db.prepare(`SELECT count(*) AS count FROM ${table}`).get() as { count: number }).count;
+    try {
+      const attempts = Array.from({ length: 3_500 }, () =>
+        createAttempt({ sessionMs: 1_000, replay: { expiresInMs: 1_000 } }),
+      );
+      await Promise.all(attempts.map((attempt) => store.sessions.exchange(attempt)));
+      assert.equal(count('replays'), attempts.length);
+      elapsedMs = SETTLED_MS;
+      clock.set(START_AT + 2 * HOUR);
+      t.mock.timers.tick(10_000);
+      await until(() => count('replays') === 0, 'all replays are swept');
+      assert.equal(count('sessions'), 0);
+    } finally {
+      db.close();
+      await store.close();
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   test('embedded: the database can be read by its owner alone', async () => {
