@@ -15,8 +15,13 @@ const USER_COUNT = 1_000;
 
 const toSegment = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** Bodies for `POST /authorize`: HS256 assertions, each with a `jti` of its own. */
-export function createAssertionBodies({ clientId, clientSecret }: BenchApp, count: number): string[] {
+/** HS256 assertions, each with a `jti` of its own, for that many users called `<name>-<number>@example.com`. */
+export function createAssertions(
+  { clientId, clientSecret }: BenchApp,
+  count: number,
+  name: string,
+  userCount: number = count,
+): string[] {
   const header = toSegment({ alg: 'HS256', typ: 'JWT' });
   const issuedAt = Math.floor(Date.now() / 1000);
   return Array.from({ length: count }, (_, index) => {
@@ -26,13 +31,17 @@ export function createAssertionBodies({ clientId, clientSecret }: BenchApp, coun
       jti: randomUUID(),
       aud: AUDIENCE,
       iss: clientId,
-      sub: `user-${index % USER_COUNT}@example.com`,
+      sub: `${name}-${index % userCount}@example.com`,
       isAnonymous: false,
     });
     const input = `${header}.${payload}`;
-    const assertion = `${input}.${createHmac('sha256', clientSecret).update(input).digest('base64url')}`;
-    return JSON.stringify({ assertion });
+    return `${input}.${createHmac('sha256', clientSecret).update(input).digest('base64url')}`;
   });
+}
+
+/** Bodies for `POST /authorize`: assertions of {@link USER_COUNT} users. */
+export function createAssertionBodies(app: BenchApp, count: number): string[] {
+  return createAssertions(app, count, 'user', USER_COUNT).map((assertion) => JSON.stringify({ assertion }));
 }
 
 /** Writes bodies as the load generators read them: one a line. */

@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { waitUntilReady } from '../test/support/child.ts';
-import { type BenchApp, createAssertionBodies } from './assertions.ts';
+import { createAssertionBodies } from './assertions.ts';
+import { registerApp } from './register-app.ts';
 import { type BenchServer, type ServerPlan, startPinned } from './server.ts';
 
 /** One line of the table. */
@@ -59,16 +60,6 @@ async function startIssuer(algorithm: 'HS256' | 'RS256', { folder }: Surrounding
   };
   const server = await startPinned(plan, folder);
   return { name: `issuer, ${algorithm}`, url: `${server.url}/api/users/sts`, server, createBodies: () => MINT_BODY };
-}
-
-async function registerApp(url: string, adminToken: string): Promise<BenchApp> {
-  const answer = await fetch(`${url}/admin/apps`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ name: 'Bench', algorithm: 'HS256', enforceJti: true }),
-  });
-  if (answer.status !== 201) throw new Error(`no app was registered: ${answer.status} ${await answer.text()}`);
-  return (await answer.json()) as BenchApp;
 }
 
 async function startIdproxy(store: 'embedded' | 'redis', { folder, redisUrl }: Surroundings): Promise<Contestant> {

@@ -21,13 +21,17 @@ export interface Circumstances {
   readonly rounds: string;
 }
 
-const MARKERS = { begin: '<!-- bench: begin -->', end: '<!-- bench: end -->' } as const;
-
 /** The middle one; of an even number the mean of the two in the middle. */
 export function toMedian(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const [low = NaN, high = NaN] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
   return (low + high) / 2;
+}
+
+/** The smallest of the values that at least that share of them does not exceed. */
+export function toQuantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN;
 }
 
 const toCount = (rate: number): string => Math.round(rate).toLocaleString('en-US');
@@ -60,13 +64,18 @@ export function placeFigures(
   table: string,
   { date, machine, nodeVersion, load, rounds }: Circumstances,
 ): string {
-  const [begin, end] = [page.indexOf(MARKERS.begin), page.indexOf(MARKERS.end)];
-  if (begin === -1 || end < begin) throw new Error(`the page has no ${MARKERS.begin} … ${MARKERS.end}`);
   const facts = [
     `Measured ${date} by \`npm run bench\`.`,
     `Machine: ${machine}. Node ${nodeVersion}.`,
     `Load: ${load}. ${rounds}`,
   ];
-  const figures = `\n${table}\n\n${facts.map((fact) => `- ${fact}`).join('\n')}\n`;
-  return page.slice(0, begin + MARKERS.begin.length) + figures + page.slice(end);
+  return placeBlock(page, 'bench', `${table}\n\n${facts.map((fact) => `- ${fact}`).join('\n')}`);
+}
+
+/** The page with another text between the markers of that name. @throws when a marker is missing */
+export function placeBlock(page: string, name: string, text: string): string {
+  const markers = { begin: `<!-- ${name}: begin -->`, end: `<!-- ${name}: end -->` };
+  const [begin, end] = [page.indexOf(markers.begin), page.indexOf(markers.end)];
+  if (begin === -1 || end < begin) throw new Error(`the page has no ${markers.begin} … ${markers.end}`);
+  return `${page.slice(0, begin + markers.begin.length)}\n${text}\n${page.slice(end)}`;
 }

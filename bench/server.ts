@@ -58,6 +58,13 @@ export async function readCpuSeconds(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) * TICK_SECONDS;
 }
 
+/** The memory of a process that is in the machine's RAM, in bytes (proc(5), `VmRSS`). */
+export async function readMemoryBytes(pid: number): Promise<number> {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'latin1'))?.[1];
+  if (kilobytes === undefined) throw new Error(`process ${pid} has no memory`);
+  return Number(kilobytes) * 1024;
+}
+
 /** Moves a running process, all its threads, to one core. */
 export async function pinProcess(pid: number, core: number): Promise<void> {
   const child = await startChild({ command: 'taskset', args: ['-a', '-c', '-p', String(core), String(pid)], cwd: '/' });

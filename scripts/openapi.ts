@@ -1,6 +1,3 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { createDocument } from 'zod-openapi';
 
@@ -10,6 +7,8 @@ import { ERRORS } from '../src/core/errors.ts';
 import { IDPROXY_SERVER, ISSUER_SERVER } from '../src/http/openapi-responses.ts';
 import { HEALTH_PATHS } from '../src/http/paths.ts';
 import { IDPROXY_PATHS } from '../src/idproxy/paths.ts';
+import { IDENTITY_PATHS } from '../src/sessions/identity-paths.ts';
+import { SESSION_PATHS } from '../src/sessions/paths.ts';
 import { ISSUER_PATHS } from '../src/issuer/paths.ts';
 
 /** Failures that belong to no operation, since they tell that there is none. */
@@ -23,6 +22,7 @@ const GLOSSARY: Readonly<Record<string, string>> = {
   audience: 'for whom an assertion is: the claim `aud`',
   idproxy: "the platform's server, which verifies assertions and exchanges them for bearers",
   app: 'an SDK app: what is registered of a client, its key and its rules',
+  user: 'a subject of one app: known, and kept until erased, or anonymous, and gone minutes after the session',
   'client id': 'the name of an app, `cs-<uuid>`',
   bearer: 'an opaque token that stands for a session; whoever holds it is the user',
   introspection: 'asking what a bearer stands for (RFC 7662)',
@@ -38,6 +38,8 @@ const VARIABLES: Readonly<Record<string, string>> = {
   BEARER: 'a bearer, from `POST /authorize`',
   ADMIN_TOKEN: 'the admin token: printed by the first start, or `COUNTERSIGN_ADMIN_TOKEN`',
   CLIENT_ID: 'the client id of an app, from `POST /admin/apps`',
+  USER_ID: 'the user id of a user, from `POST /admin/identities`',
+  SESSION_ID: 'the `session_id` of a bearer, from `POST /oauth/introspect`',
 };
 
 const toList = (rows: Readonly<Record<string, string>>, mark: string): string =>
@@ -86,9 +88,10 @@ export function createOpenapiYaml(): string {
       { name: 'Bearer', description: 'What a bearer opens.' },
       { name: 'Discovery', description: 'Keys and addresses.' },
       { name: 'Registration', description: 'SDK apps, for the admin.' },
+      { name: 'Identities', description: 'Users of the apps, for the admin.' },
       { name: 'Operations', description: 'For whoever runs the servers.' },
     ],
-    paths: { ...ISSUER_PATHS, ...IDPROXY_PATHS, ...APP_PATHS, ...HEALTH_PATHS },
+    paths: { ...ISSUER_PATHS, ...IDPROXY_PATHS, ...SESSION_PATHS, ...APP_PATHS, ...IDENTITY_PATHS, ...HEALTH_PATHS },
     components: {
       securitySchemes: {
         adminToken: {
@@ -130,18 +133,4 @@ export function findStaleLine(committed: string, generated: string): string | un
   const index = ours.findIndex((line, at) => line !== theirs[at]);
   const at = index === -1 ? ours.length : index;
   return `line ${at + 1} is\n  ${theirs[at] ?? '(missing)'}\nand should be\n  ${ours[at] ?? '(missing)'}`;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const path = resolve('openapi.yaml');
-  const generated = createOpenapiYaml();
-  if (process.argv.includes('--check')) {
-    const stale = findStaleLine(await readFile(path, 'utf8').catch(() => ''), generated);
-    if (stale !== undefined) {
-      console.error(`openapi.yaml is not what the code says; run "npm run openapi" and commit it.\n${stale}`);
-      process.exitCode = 1;
-    }
-  } else {
-    await writeFile(path, generated);
-  }
 }

@@ -80,6 +80,14 @@ const CASES: Readonly<Record<string, Case>> = {
     files: { 'src/http/log.ts': 'await import(name);' },
     complaints: ['src/http/log.ts: imports something whose name is computed'],
   },
+  'a bot that an operator names': {
+    files: { 'src/cli/load-bot.ts': 'await import(href);' },
+    complaints: [],
+  },
+  'a web socket elsewhere': {
+    files: { 'src/sessions/socket/upgrade.ts': importing('ws'), 'src/sessions/start.ts': importing('ws') },
+    complaints: [`src/sessions/start.ts: ws ${COLON}`],
+  },
   'the page that imports ours': {
     files: { 'src/welcome/web/page.ts': importing('../../core/json.ts'), 'src/core/json.ts': '' },
     complaints: ['src/welcome/web/page.ts: may not import src/core/json.ts'],

@@ -5,10 +5,13 @@ import { AppError } from '../core/errors.ts';
 import { createClientId } from '../core/ids.ts';
 import { JWS_ALGORITHMS, type JwsAlgorithm } from '../jose/algorithms.ts';
 import { KeyError, parseRsaPublicKey } from '../jose/jwk.ts';
-import type { DocumentStore } from '../stores/ports.ts';
+import type { DocumentStore, IdentityStore, SessionStore } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
 import { parseApp, sealSecret, toBody } from './app-document.ts';
 import type { App, AppPatch, AppRequest } from './schemas.ts';
+
+/** Users that are erased in one go when their app is deleted. */
+const ERASED_AT_ONCE = 500;
 
 /** Registration of SDK apps. */
 export interface AppRegistry {
@@ -19,23 +22,36 @@ export interface AppRegistry {
   get(clientId: string): Promise<App>;
   /** @throws AppError `app_not_found`, `app_conflict` when somebody else changed it meanwhile */
   update(clientId: string, patch: AppPatch): Promise<App>;
-  /** @throws AppError `app_not_found` */
+  /** Deletes an app, and then erases its users. @throws AppError `app_not_found` */
   remove(clientId: string): Promise<void>;
 }
 
 export interface AppRegistryDeps {
   readonly documents: DocumentStore;
+  readonly identities: IdentityStore;
+  readonly sessions: Pick<SessionStore, 'purge'>;
   readonly vault: Vault;
   readonly clock: Clock;
 }
 
 const invalid = (detail: string): AppError => new AppError('invalid_request', { values: { detail } });
 
-export function createAppRegistry({ documents, vault, clock }: AppRegistryDeps): AppRegistry {
+export function createAppRegistry({ documents, identities, sessions, vault, clock }: AppRegistryDeps): AppRegistry {
   const read = async (clientId: string): Promise<{ app: App; revision: number }> => {
     const document = await documents.get('apps', clientId);
     if (document === undefined) throw new AppError('app_not_found');
     return { app: parseApp(document), revision: document.revision };
+  };
+
+  const eraseUsers = async (clientId: string): Promise<void> => {
+    let erased = 0;
+    for (;;) {
+      const page = await identities.list(clientId, '', ERASED_AT_ONCE);
+      if (page.length === 0) break;
+      erased += page.length;
+      await Promise.all(page.map(({ id }) => identities.remove(id)));
+    }
+    if (erased > 0) await sessions.purge();
   };
 
   return {
@@ -58,13 +74,14 @@ export function createAppRegistry({ documents, vault, clock }: AppRegistryDeps):
     },
     list: async () => (await documents.list('apps')).map(parseApp),
     get: async (clientId) => (await read(clientId)).app,
-    update: async (clientId, { publicKey, jwe, ...patch }) => {
+    update: async (clientId, { publicKey, jwe, merge, ...patch }) => {
       const { app, revision } = await read(clientId);
       const key = publicKey === undefined ? app.publicKey : toPublicKeyPem(app.algorithm, publicKey);
       const updated = {
         ...app,
         ...patch,
         jwe: { ...app.jwe, ...jwe },
+        merge: { ...app.merge, ...merge },
         updatedAt: clock.nowSeconds(),
         ...(key !== undefined && { publicKey: key }),
       } as App;
@@ -72,7 +89,10 @@ export function createAppRegistry({ documents, vault, clock }: AppRegistryDeps):
       return updated;
     },
     remove: async (clientId) => {
-      if (!(await documents.remove('apps', clientId))) throw new AppError('app_not_found');
+      const wasThere = await documents.remove('apps', clientId);
+      // Of an app that is gone, too: a deletion that was cut off can be asked for again.
+      await eraseUsers(clientId);
+      if (!wasThere) throw new AppError('app_not_found');
     },
   };
 }

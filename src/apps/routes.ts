@@ -1,9 +1,10 @@
-import { Router, type Request } from 'express';
+import { Router, type Request, type RequestHandler } from 'express';
 
 import { AppError } from '../core/errors.ts';
 import type { Logger } from '../http/access-log.ts';
 import { readBody } from '../http/body.ts';
 import { checkShape } from '../http/check.ts';
+import type { Routes } from '../http/create-app.ts';
 import { allowOnly } from '../http/refusals.ts';
 import { readBearer } from '../http/credentials.ts';
 import { limitRate } from '../http/rate-limit.ts';
@@ -17,23 +18,34 @@ import { appPatch, appRequest } from './schemas.ts';
 /** A registration's body, in bytes. */
 export const MAX_ADMIN_BODY_BYTES = 32_768;
 
-export interface AppRoutesDeps {
-  readonly registry: AppRegistry;
-  readonly keyring: () => Promise<Keyring>;
+export interface AdminGuardDeps {
   readonly isAdmin: AdminCheck;
-  readonly logger: Logger;
+  /** All that is guarded together. */
   readonly rateLimitPerMinute: number;
 }
 
-/** `/admin/apps…`: registration, for whoever has the admin token. */
-export function createAppRoutes({ registry, keyring, isAdmin, logger, rateLimitPerMinute }: AppRoutesDeps): Router {
+/** SECURITY: stands before every route below `/admin`, whichever room it belongs to. */
+export function guardAdmin({ isAdmin, rateLimitPerMinute }: AdminGuardDeps): readonly RequestHandler[] {
+  return [
+    limitRate({ perMinute: rateLimitPerMinute, refusal: 'rate_limited' }),
+    function checkAdminToken(req, _res, next) {
+      checkAdmin(req, isAdmin);
+      next();
+    },
+  ];
+}
+
+export interface AppRoutesDeps {
+  readonly registry: AppRegistry;
+  readonly keyring: () => Promise<Keyring>;
+  readonly logger: Logger;
+}
+
+/** `/admin/apps…`: registration. Behind {@link guardAdmin}. */
+export function createAppRoutes({ registry, keyring, logger }: AppRoutesDeps): Routes {
   const router = Router({ caseSensitive: true });
   const log = (act: string, clientId: string): void => logger.info({ act, clientId }, 'admin act');
 
-  router.use('/admin', limitRate({ perMinute: rateLimitPerMinute, refusal: 'rate_limited' }), (req, _res, next) => {
-    checkAdmin(req, isAdmin);
-    next();
-  });
   router
     .route('/admin/apps')
     .get(async (_req, res) => {
@@ -64,7 +76,7 @@ export function createAppRoutes({ registry, keyring, isAdmin, logger, rateLimitP
       res.status(204).end();
     })
     .all(allowOnly('GET, PATCH, DELETE'));
-  return router;
+  return [router];
 }
 
 function checkAdmin(req: Request, isAdmin: AdminCheck): void {

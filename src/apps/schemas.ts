@@ -41,12 +41,35 @@ export const jweSettings = z.strictObject({
     .default([...JWE_ENCRYPTIONS]),
 });
 
+/** What `identityToMerge` may do. */
+export const mergeSettings = z.strictObject({
+  allowKnown: z
+    .boolean()
+    .default(false)
+    .meta({
+      description:
+        'Whether it may name a known user where no anonymous one has that name: that user is then gone. Whoever signs the ' +
+        'assertions can so take over any account of the app.',
+    }),
+  requireProof: z.boolean().default(false).meta({
+    description:
+      'Whether the client must show the bearer of the identity that is merged, as `identity_to_merge_token`.',
+  }),
+});
+
 const policy = {
   enforceJti: z.boolean().meta({ description: 'Whether assertions must have a `jti`, so that each is accepted once.' }),
   jwe: jweSettings.meta({ description: 'Encrypted assertions.' }),
   allowAnonymous: z.boolean().meta({ description: 'Whether assertions may be for anonymous users.' }),
   autoRegister: z.boolean().meta({
-    description: 'Whether known users need no registration. Where false, every known user is refused by this version.',
+    description:
+      'Whether a known user is registered by the first exchange. Where false, `POST /admin/identities` does it.',
+  }),
+  merge: mergeSettings.meta({ description: 'What the claim `identityToMerge` may do.' }),
+  requireSecureRtm: z.boolean().meta({
+    description:
+      'Whether a web socket must show the nonce of its start and a token of its user ("secure RTM"), also where the client ' +
+      'did not send `x-rtm-v`.',
   }),
   audiences: z
     .array(z.string().min(1).max(MAX_AUDIENCE_LENGTH))
@@ -80,6 +103,8 @@ export const appRequest = z
     jwe: policy.jwe.prefault({}),
     allowAnonymous: policy.allowAnonymous.default(false),
     autoRegister: policy.autoRegister.default(true),
+    merge: policy.merge.prefault({}),
+    requireSecureRtm: policy.requireSecureRtm.default(false),
     audiences: policy.audiences.default([...DEFAULT_AUDIENCES]),
     bots: policy.bots.default([]),
     enabled: policy.enabled.default(true),
@@ -103,6 +128,7 @@ export const appPatch = z
         encs: jweSettings.shape.encs.unwrap(),
       })
       .partial(),
+    merge: z.strictObject({ allowKnown: z.boolean(), requireProof: z.boolean() }).partial(),
   })
   .partial()
   .meta({ id: 'AppPatch', description: 'Changes to an SDK app.' });
@@ -140,9 +166,14 @@ export type AppPatch = z.output<typeof appPatch>;
 export type AppView = z.output<typeof appView>;
 
 /** An app as it is stored: times in seconds since the epoch, the secret sealed. */
-export const storedApp = appView
-  .omit({ clientId: true, createdAt: true, updatedAt: true })
-  .extend({ createdAt: z.number(), updatedAt: z.number(), sealedSecret: z.string().optional() });
+export const storedApp = appView.omit({ clientId: true, createdAt: true, updatedAt: true }).extend({
+  createdAt: z.number(),
+  updatedAt: z.number(),
+  sealedSecret: z.string().optional(),
+  // Apps that were registered before there were these.
+  merge: mergeSettings.prefault({}),
+  requireSecureRtm: z.boolean().default(false),
+});
 
 /** A registered app: the stored form and its client id. */
 export type App = z.output<typeof storedApp> & { readonly clientId: string };

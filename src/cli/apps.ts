@@ -87,8 +87,8 @@ export const appsCommand: Command = {
     const { store, vault } = await openStore(loadConfig(env, 'tools'), (detail) => problems.push(detail));
     try {
       await waitUntilReady(store, STORE_TIMEOUT_MS);
-      const { documents } = store;
-      const registry = createAppRegistry({ documents, vault, clock: systemClock });
+      const { documents, identities, sessions } = store;
+      const registry = createAppRegistry({ documents, identities, sessions, vault, clock: systemClock });
       const keyring = createPlatformKeys({ documents, vault });
       print(JSON.stringify(await action.act({ registry, keyring, body, clientId }), null, 2));
     } finally {

@@ -3,6 +3,7 @@ import { AppError, toPublicMessage } from '../core/errors.ts';
 import { apiKeysCommand } from './api-keys.ts';
 import { appsCommand } from './apps.ts';
 import { type Command, type CommandContext, UsageError } from './command.ts';
+import { identitiesCommand } from './identities.ts';
 import { idproxyCommand } from './idproxy.ts';
 import { issuerCommand } from './issuer.ts';
 import { startCommand } from './start.ts';
@@ -13,6 +14,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   issuer: issuerCommand,
   idproxy: idproxyCommand,
   apps: appsCommand,
+  identities: identitiesCommand,
   'api-keys': apiKeysCommand,
 };
 

@@ -60,15 +60,15 @@ export async function openStore(
 }
 
 /**
- * The callers of introspection and revocation besides the admin.
+ * The callers that a file lists.
  * @throws ConfigError that names the line
  */
-export function loadIntrospectionKeys({ introspectionKeys = '' }: Config): KeyList {
+export function loadKeyList(variable: string, text = ''): KeyList {
   try {
-    return parseKeyList(introspectionKeys);
+    return parseKeyList(text);
   } catch (error) {
     if (!(error instanceof KeyListError)) throw error;
-    throw new ConfigError([`COUNTERSIGN_INTROSPECTION_KEYS_FILE: ${error.message}`]);
+    throw new ConfigError([`${variable}: ${error.message}`]);
   }
 }
 

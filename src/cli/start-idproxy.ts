@@ -1,11 +1,12 @@
 import { type AdminCheck, loadAdminToken } from '../apps/admin-token.ts';
 import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
-import { type RunningServer, startServer } from '../http/server.ts';
-import { createIdproxyApp, type Idproxy } from '../idproxy/create-idproxy-app.ts';
+import { MAX_SOCKET_HEADER_BYTES, type RunningServer, startServer } from '../http/server.ts';
 import type { Store } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
-import { loadIntrospectionKeys, openStore, type ServerBase, toListenAt } from './runtime.ts';
+import { createPlatform, type Platform } from './create-platform.ts';
+import { loadBot } from './load-bot.ts';
+import { loadKeyList, openStore, type ServerBase, toListenAt } from './runtime.ts';
 
 /** An idproxy that listens, with the store it opened. */
 export interface RunningIdproxy {
@@ -14,7 +15,7 @@ export interface RunningIdproxy {
   readonly vault: Vault;
   readonly isAdmin: AdminCheck;
   /** The platform's keys. */
-  readonly keyring: Idproxy['keyring'];
+  readonly keyring: Platform['keyring'];
   /** The admin token, where this start made it. */
   readonly madeAdminToken: string | undefined;
   /** Under what URL it is reached. */
@@ -28,33 +29,38 @@ export async function startIdproxy(
   base: ServerBase,
   print: (text: string) => void,
 ): Promise<RunningIdproxy> {
-  const introspectionKeys = loadIntrospectionKeys(config);
+  const introspectionKeys = loadKeyList('COUNTERSIGN_INTROSPECTION_KEYS_FILE', config.introspectionKeys);
+  const contextKeys = loadKeyList('COUNTERSIGN_CONTEXT_KEYS_FILE', config.contextKeys);
+  const bot = await loadBot(config, { fetch, clock: systemClock, logger: base.logger });
   const { store, vault } = await openStore(config, (detail) => base.logger.warn({ detail }, 'store'));
   try {
     const { isAdmin, made } = await loadAdminToken(config.keysDir, config.adminToken);
     // At once: what goes wrong after this must not make the only showing of it fail.
     if (made !== undefined) print(`admin token, shown once and kept nowhere: ${made}`);
     let url = config.publicUrl ?? '';
-    const idproxy = createIdproxyApp(
+    const platform = createPlatform(
       {
         publicUrl: () => url,
         rateLimitPerMinute: config.rateLimitPerMinute,
+        botTimeoutMs: config.botTimeoutMs,
         cors: {
           origins: config.corsOrigins,
           allowLoopback: config.program === 'start' && config.isLoopback,
           allowCredentials: false,
         },
       },
-      { ...base, store, vault, clock: systemClock, isAdmin, introspectionKeys },
+      { ...base, store, vault, clock: systemClock, isAdmin, introspectionKeys, contextKeys, bot },
     );
-    const server = await startServer(idproxy.app, toListenAt(config, config.idproxyPort));
+    const server = await startServer(platform.app, toListenAt(config, config.idproxyPort), {
+      onUpgrade: platform.onUpgrade,
+      maxHeaderBytes: MAX_SOCKET_HEADER_BYTES,
+    });
     url ||= server.url;
     const close = async (): Promise<void> => {
-      await server.close();
-      idproxy.close();
+      await Promise.all([server.close(), platform.close()]);
       await store.close();
     };
-    return { server, store, vault, isAdmin, madeAdminToken: made, url, close, keyring: idproxy.keyring };
+    return { server, store, vault, isAdmin, madeAdminToken: made, url, close, keyring: platform.keyring };
   } catch (error) {
     await store.close();
     throw error;

@@ -46,7 +46,8 @@ async function startBoundIssuer(config: Config, base: ServerBase, idproxy: Runni
   await waitUntilReady(idproxy.store, STORE_TIMEOUT_MS);
   // The keys first: a store that was filled under another master key is told before anything is added to it.
   await idproxy.keyring();
-  const registry = createAppRegistry({ documents: idproxy.store.documents, vault: idproxy.vault, clock: systemClock });
+  const registry = createAppRegistry({ ...idproxy.store, vault: idproxy.vault, clock: systemClock });
   const identity = toIssuerIdentity(config) ?? (await loadDemoApp(registry, config.keysDir, config.algorithm));
-  return startIssuer(config, base, identity, (app) => app.use(createWelcomeRoutes({ idproxyUrl: idproxy.url })));
+  const page = createWelcomeRoutes({ idproxyUrl: idproxy.url, hasSessions: config.bot !== 'none' });
+  return startIssuer(config, base, identity, (app) => app.use(page));
 }

@@ -14,11 +14,13 @@ export type Config = Readonly<
   { [Name in keyof Environment as WithoutPrefix<Name>]: Environment[Name] } & {
     readonly program: Program;
     readonly store: 'embedded' | 'redis';
+    readonly bot: 'none' | 'echo' | 'webhook' | 'module';
     readonly isLoopback: boolean;
     readonly tls: { readonly cert: string; readonly key: string } | undefined;
     readonly privateKey: Secret | undefined;
     readonly jweKey: string | undefined;
     readonly apiKeys: string | undefined;
     readonly introspectionKeys: string | undefined;
+    readonly contextKeys: string | undefined;
   }
 >;

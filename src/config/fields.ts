@@ -41,6 +41,29 @@ export const token = () =>
     .refine((text) => new Set(text).size >= MIN_TOKEN_CHARACTERS, 'must be random; it repeats a few characters')
     .transform((text) => new Secret(text));
 
+/** The shortest secret that signs webhooks, in bytes: as long as the hash that it keys. */
+export const MIN_WEBHOOK_SECRET_BYTES = 32;
+
+const WEBHOOK_PREFIX = 'whsec_';
+const BASE64 = /^(?:[A-Za-z\d+/]{4})*(?:[A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?$/;
+
+/** A secret that signs webhooks: `whsec_` and base64, or text that is used as it is. Never prints. */
+export const webhookSecret = () =>
+  z.string().transform((text, context) => {
+    const problem = findWebhookSecretProblem(text);
+    if (problem === undefined) return new Secret(text);
+    context.addIssue({ code: 'custom', message: problem });
+    return z.NEVER;
+  });
+
+function findWebhookSecretProblem(text: string): string | undefined {
+  const coded = text.startsWith(WEBHOOK_PREFIX) ? text.slice(WEBHOOK_PREFIX.length) : undefined;
+  if (coded !== undefined && !BASE64.test(coded)) return `must be base64 behind ${WEBHOOK_PREFIX}`;
+  const bytes = coded === undefined ? Buffer.from(text) : Buffer.from(coded, 'base64');
+  if (bytes.length < MIN_WEBHOOK_SECRET_BYTES) return `must have at least ${MIN_WEBHOOK_SECRET_BYTES} bytes`;
+  return new Set(bytes).size < MIN_TOKEN_CHARACTERS ? 'must be random; it repeats a few characters' : undefined;
+}
+
 /** A Redis URL, which may hold a password. */
 export const redisUrl = () =>
   z

@@ -21,6 +21,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>, pr
     ...files,
     program,
     store: environment.COUNTERSIGN_STORE ?? (environment.COUNTERSIGN_REDIS_URL ? 'redis' : 'embedded'),
+    bot: environment.COUNTERSIGN_BOT ?? (program === 'start' ? 'echo' : 'none'),
     isLoopback: isLoopbackHost(environment.COUNTERSIGN_HOST),
   } as Config;
   const broken = RULES.filter((rule) => rule.programs.includes(program) && isSurelyBroken(rule, config, malformed));

@@ -10,6 +10,7 @@ export interface ConfigFiles {
   readonly jweKey: string | undefined;
   readonly apiKeys: string | undefined;
   readonly introspectionKeys: string | undefined;
+  readonly contextKeys: string | undefined;
 }
 
 /** Reads every file that the variables name; a file that cannot be read is a problem. */
@@ -36,6 +37,7 @@ export function readFiles(environment: Environment): { files: ConfigFiles; probl
     jweKey: read('COUNTERSIGN_JWE_KEY_FILE'),
     apiKeys: read('COUNTERSIGN_API_KEYS_FILE'),
     introspectionKeys: read('COUNTERSIGN_INTROSPECTION_KEYS_FILE'),
+    contextKeys: read('COUNTERSIGN_CONTEXT_KEYS_FILE'),
   };
   return { files, problems };
 }

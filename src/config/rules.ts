@@ -1,3 +1,4 @@
+import { isLoopbackAuthority } from '../core/loopback.ts';
 import type { Config, Program } from './config.ts';
 
 /** A condition between settings, and what is said where it does not hold. */
@@ -10,6 +11,7 @@ export interface ConfigRule {
 const ALL: readonly Program[] = ['start', 'issuer', 'idproxy', 'tools'];
 const SERVERS: readonly Program[] = ['start', 'issuer', 'idproxy'];
 const ISSUERS: readonly Program[] = ['start', 'issuer'];
+const IDPROXIES: readonly Program[] = ['start', 'idproxy'];
 const ISSUER: readonly Program[] = ['issuer'];
 
 const isHmac = ({ algorithm }: Config): boolean => algorithm.startsWith('HS');
@@ -18,6 +20,12 @@ const needs = (mode: Config['callerAuth'], isMissing: (config: Config) => boolea
   isBroken: (config) => config.callerAuth === mode && isMissing(config),
   problem,
 });
+
+/** Whether what is sent to a URL could be read on its way. */
+function isReadable(url: string): boolean {
+  const { protocol, host } = new URL(url);
+  return protocol !== 'https:' && !isLoopbackAuthority(host);
+}
 
 /** Conditions between settings. */
 export const RULES: readonly ConfigRule[] = [
@@ -41,6 +49,28 @@ export const RULES: readonly ConfigRule[] = [
     programs: SERVERS,
     isBroken: ({ tlsCertFile, tlsKeyFile }) => (tlsCertFile === undefined) !== (tlsKeyFile === undefined),
     problem: 'COUNTERSIGN_TLS_CERT_FILE and COUNTERSIGN_TLS_KEY_FILE: set both or none',
+  },
+  {
+    programs: IDPROXIES,
+    isBroken: ({ bot, botWebhookUrl, botWebhookSecret }) =>
+      bot === 'webhook' && (botWebhookUrl === undefined || botWebhookSecret === undefined),
+    problem: 'COUNTERSIGN_BOT_WEBHOOK_URL and COUNTERSIGN_BOT_WEBHOOK_SECRET: are needed by COUNTERSIGN_BOT=webhook',
+  },
+  {
+    programs: IDPROXIES,
+    isBroken: ({ botWebhookUrl }) => botWebhookUrl !== undefined && isReadable(botWebhookUrl),
+    problem: 'COUNTERSIGN_BOT_WEBHOOK_URL: must be https, or http on a loopback address',
+  },
+  {
+    programs: IDPROXIES,
+    isBroken: ({ bot, botModule }) => bot === 'module' && botModule === undefined,
+    problem: 'COUNTERSIGN_BOT_MODULE: is needed by COUNTERSIGN_BOT=module',
+  },
+  {
+    programs: IDPROXIES,
+    isBroken: ({ bot, botWebhookUrl, botModule }) =>
+      (botWebhookUrl !== undefined && bot !== 'webhook') || (botModule !== undefined && bot !== 'module'),
+    problem: 'COUNTERSIGN_BOT: must be webhook with COUNTERSIGN_BOT_WEBHOOK_URL, module with COUNTERSIGN_BOT_MODULE',
   },
   {
     programs: ISSUER,

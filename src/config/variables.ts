@@ -10,6 +10,7 @@ import {
   secret,
   token,
   trustedProxies,
+  webhookSecret,
   wholeNumber,
 } from './fields.ts';
 
@@ -76,6 +77,32 @@ export const VARIABLES = {
     .describe(
       'Callers of introspection and revocation besides the admin token: lines `label:sha256`, made by `countersign api-keys create`.',
     ),
+  COUNTERSIGN_CONTEXT_KEYS_FILE: z
+    .string()
+    .optional()
+    .describe(
+      "The same form: callers that may besides see what is known of a session's user (`UserContext`), such as the back end of a bot.",
+    ),
+
+  COUNTERSIGN_BOT: z
+    .enum(['none', 'echo', 'webhook', 'module'])
+    .optional()
+    .describe(
+      'What answers in real-time sessions: nothing, the echo of the sandbox, a URL or a module of yours (docs/bots.md). Unset: `echo` for `countersign start`, `none` for `countersign idproxy`.',
+    ),
+  COUNTERSIGN_BOT_WEBHOOK_URL: httpUrl()
+    .optional()
+    .describe('`webhook`: where events are posted. `https`, or `http` on a loopback address.'),
+  COUNTERSIGN_BOT_WEBHOOK_SECRET: webhookSecret()
+    .optional()
+    .describe('`webhook`: signs what is posted (Standard Webhooks). `whsec_` and base64, or text; 32 bytes at least.'),
+  COUNTERSIGN_BOT_MODULE: z
+    .string()
+    .optional()
+    .describe('`module`: the path of an ES module that exports `createBot(deps)` or `bot`. It runs in the server.'),
+  COUNTERSIGN_BOT_TIMEOUT_MS: wholeNumber(100, 60_000)
+    .default(10_000)
+    .describe('How long a bot may take for an answer.'),
 
   COUNTERSIGN_CLIENT_ID: z.string().optional().describe("The issuer's client id, `iss` of what it signs."),
   COUNTERSIGN_CLIENT_SECRET: secret().optional().describe('The client secret (HS256, HS512), used as text.'),

@@ -51,6 +51,7 @@ export const ERRORS = {
   app_disabled: refused('this client is disabled'),
   anonymous_not_allowed: refused('"isAnonymous" users are not allowed for this client'),
   user_unknown: refused('"sub" is not a user of this client'),
+  merge_unproven: refused('"identityToMerge" needs the bearer of that identity, as "identity_to_merge_token"'),
   bot_refused: refused('this client may not use the bot in "botInfo"'),
 
   // A caller without the right credential.
@@ -60,6 +61,7 @@ export const ERRORS = {
   bearer_invalid: { status: 401, msg: 'the bearer token is expired or unknown', oauth: 'invalid_token' },
   client_forbidden: { status: 403, msg: 'this client is disabled or gone', oauth: 'access_denied' },
   bot_forbidden: { status: 403, msg: 'this client may not use this bot', oauth: 'access_denied' },
+  session_not_found: { status: 404, msg: 'there is no live session of this id', oauth: 'invalid_request' },
   realtime_unavailable: {
     status: 404,
     msg: 'real-time sessions are not offered by this server',
@@ -91,6 +93,10 @@ export const ERRORS = {
   // Registration.
   app_not_found: { status: 404, msg: 'no app has this client id', oauth: 'invalid_request' },
   app_conflict: { status: 409, msg: 'the app was changed by someone else; read it again', oauth: 'invalid_request' },
+
+  // Identities.
+  identity_not_found: { status: 404, msg: 'there is no such user', oauth: 'invalid_request' },
+  identity_exists: { status: 409, msg: 'this user is registered already', oauth: 'invalid_request' },
 
   // Not the caller's fault, or too much of it.
   rate_limited: { status: 429, msg: 'too many requests; try again in {seconds} s', oauth: 'slow_down' },

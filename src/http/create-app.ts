@@ -1,4 +1,4 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express';
 
 import { AppError, toAppError } from '../core/errors.ts';
 import { type Logger, logRequests, noteFailure } from './access-log.ts';
@@ -9,6 +9,9 @@ import { type ErrorRenderer, sendError, toSeedsError } from './respond.ts';
 import { setSecurityHeaders } from './security-headers.ts';
 
 export type { Express } from 'express';
+
+/** Routers that belong together, in their order. */
+export type Routes = readonly Router[];
 
 /** What every server of the product has in common. */
 export interface AppDeps extends HealthDeps {

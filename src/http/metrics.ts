@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** Bounds of the duration histogram, in seconds. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -13,6 +13,12 @@ export interface Metrics {
   countAssertion(outcome: string): void;
   /** Counts minted tokens by outcome: `minted`, or the code of the refusal. */
   countMint(outcome: string): void;
+  /** Counts frames of web sockets, from clients (`in`) and to them (`out`). */
+  countSocketFrame(direction: 'in' | 'out'): void;
+  /** Counts upgrades that were refused, by reason. */
+  countSocketRefusal(reason: string): void;
+  /** How many web sockets are open. */
+  setOpenSockets(count: number): void;
 }
 
 /** Metrics with a registry of their own. */
@@ -30,6 +36,23 @@ export function createMetrics(): Metrics {
     help: 'Time from the request line to the end of the answer.',
     labelNames: ['server', 'route'],
     buckets: BUCKETS,
+    registers: [registry],
+  });
+  const openSockets = new Gauge({
+    name: 'countersign_sockets_open',
+    help: 'Web sockets that are open.',
+    registers: [registry],
+  });
+  const frames = new Counter({
+    name: 'countersign_socket_frames_total',
+    help: 'Frames of web sockets, by direction.',
+    labelNames: ['direction'],
+    registers: [registry],
+  });
+  const socketRefusals = new Counter({
+    name: 'countersign_socket_refusals_total',
+    help: 'Upgrades to a web socket that were refused, by reason.',
+    labelNames: ['reason'],
     registers: [registry],
   });
   const createOutcomes = (name: string, help: string): ((outcome: string) => void) => {
@@ -56,6 +79,9 @@ export function createMetrics(): Metrics {
       },
     countAssertion: createOutcomes('countersign_assertions_total', 'Assertions presented, by outcome.'),
     countMint: createOutcomes('countersign_mints_total', 'Tokens asked for at the issuer, by outcome.'),
+    countSocketFrame: (direction) => frames.inc({ direction }),
+    countSocketRefusal: (reason) => socketRefusals.inc({ reason }),
+    setOpenSockets: (count) => openSockets.set(count),
   };
 }
 

@@ -28,12 +28,13 @@ export const ASSERTION_CODES: readonly ErrorCode[] = [
   'app_disabled',
   'anonymous_not_allowed',
   'user_unknown',
+  'merge_unproven',
 ];
 
 /** What Node's parser refuses, before it is known what was asked for: in the seeds' shape on every path. */
 export const HEADERS_TOO_LARGE: ZodOpenApiResponseObject = {
   id: 'HeadersTooLarge',
-  description: 'The header fields have more than 16 384 bytes.',
+  description: 'The header fields have more than 16 384 bytes at the issuer, more than 65 536 at the idproxy.',
   content: {
     'application/json': {
       schema: seedsErrorBody,

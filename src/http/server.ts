@@ -6,9 +6,12 @@ import type { Duplex } from 'node:stream';
 import type { Express, Request, Response } from 'express';
 
 import { createExpressClasses } from './express-classes.ts';
+import { handleUpgrades, type UpgradeHandler } from './upgrade.ts';
 
 /** All header fields of a request together, in bytes. */
 export const MAX_REQUEST_HEADER_BYTES = 16_384;
+/** The same where web sockets are accepted: a socket's header fields hold the whole assertion, in bytes. */
+export const MAX_SOCKET_HEADER_BYTES = 65_536;
 /** Connections at one time; further ones are closed at once. */
 export const MAX_CONNECTIONS = 10_000;
 /** Until the header fields have come, in milliseconds. */
@@ -29,6 +32,14 @@ export interface ServerLimits {
   readonly requestTimeoutMs: number;
   readonly checkEveryMs: number;
   readonly shutdownGraceMs: number;
+}
+
+/** What a server may need beside its app. */
+export interface ServerOptions extends Partial<ServerLimits> {
+  /** All header fields of a request together, in bytes; {@link MAX_REQUEST_HEADER_BYTES} where it is left out. */
+  readonly maxHeaderBytes?: number;
+  /** Absent: there is nothing to upgrade to, and the request is answered as it is. */
+  readonly onUpgrade?: UpgradeHandler;
 }
 
 const LIMITS: ServerLimits = {
@@ -58,10 +69,12 @@ export interface RunningServer {
 const REACHED_AT: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /** Listens with an Express app, at the speed of node:http (see {@link createExpressClasses}). */
-export async function startServer(app: Express, at: ListenAt, limits: ServerLimits = LIMITS): Promise<RunningServer> {
+export async function startServer(app: Express, at: ListenAt, chosen: ServerOptions = {}): Promise<RunningServer> {
+  const { maxHeaderBytes = MAX_REQUEST_HEADER_BYTES, onUpgrade } = chosen;
+  const limits = { ...LIMITS, ...chosen };
   const options = {
     ...createExpressClasses(app),
-    maxHeaderSize: MAX_REQUEST_HEADER_BYTES,
+    maxHeaderSize: maxHeaderBytes,
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     connectionsCheckingInterval: limits.checkEveryMs,
@@ -84,6 +97,7 @@ export async function startServer(app: Express, at: ListenAt, limits: ServerLimi
   server.maxConnections = MAX_CONNECTIONS;
   server.on('request', answer);
   server.on('clientError', refuseUnreadable);
+  if (onUpgrade) handleUpgrades(server, onUpgrade);
   // An expectation that nobody knows may be passed over (RFC 9110 §10.1.1).
   server.on('checkExpectation', answer);
   await new Promise<void>((resolve, reject) => {

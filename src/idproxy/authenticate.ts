@@ -5,35 +5,48 @@ import type { App } from '../apps/schemas.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { readBearer } from '../http/credentials.ts';
-import type { SessionStore } from '../stores/ports.ts';
-import { type Bearer, parseBearer } from './bearer.ts';
-import { parseSession, type Session } from './session.ts';
+import type { SessionName, SessionStore } from '../stores/ports.ts';
+import { parseBearer } from './bearer.ts';
+import { parseSessionBody, type Session, toSessionId, toUserId } from './session.ts';
 
 /** A live session and its app. */
-export interface LiveSession {
-  readonly bearer: Bearer;
+export interface LiveSession extends SessionName {
+  readonly id: string;
   readonly session: Session;
+  readonly identityId: string;
+  /** The conversation of its user. */
+  readonly conversation: string;
   /** Absent where the app was deleted. */
   readonly app: App | undefined;
 }
 
-/** Finds what a bearer stands for. @returns undefined where it is unknown, revoked or expired */
-export type FindSession = (accessToken: string) => Promise<LiveSession | undefined>;
+/** Finds a live session. @returns undefined where it is unknown, revoked or expired */
+export type FindSession = (name: SessionName | undefined) => Promise<LiveSession | undefined>;
 
 export interface FindSessionDeps {
   readonly sessions: SessionStore;
   readonly directory: AppDirectory;
   readonly clock: Clock;
+  /** The claim `sub` of a stored identity. @throws AppError `internal` */
+  readonly readSubject: (identityBody: string) => string;
 }
 
-export function createFindSession({ sessions, directory, clock }: FindSessionDeps): FindSession {
-  return async function findSession(accessToken) {
-    const bearer = parseBearer(accessToken);
-    const body = bearer && (await sessions.find(bearer.tag, bearer.sessionKey));
-    if (bearer === undefined || body === undefined) return undefined;
-    const session = parseSession(body);
-    if (session.expiresAt <= clock.nowSeconds()) return undefined;
-    return { bearer, session, app: (await directory.find(session.clientId))?.app };
+export function createFindSession({ sessions, directory, clock, readSubject }: FindSessionDeps): FindSession {
+  return async function findSession(name) {
+    const found = name && (await sessions.find(name.tag, name.key));
+    if (found === undefined || name === undefined) return undefined;
+    const { id: identityId, owner: clientId, isKept, body, conversation } = found.identity;
+    const stored = parseSessionBody(found.body);
+    if (stored.expiresAt <= clock.nowSeconds()) return undefined;
+    const session = {
+      ...stored,
+      clientId,
+      subject: readSubject(body),
+      userId: toUserId(identityId),
+      isAnonymous: !isKept,
+    };
+    const app = (await directory.find(clientId))?.app;
+    return { tag: name.tag, key: name.key, id: toSessionId(name), session, identityId, conversation, app };
   };
 }
 
@@ -48,7 +61,7 @@ export function createAuthenticate(findSession: FindSession): Authenticate {
   return async function authenticate(req) {
     const token = readBearer(req);
     if (token === undefined) throw new AppError('bearer_missing');
-    const live = await findSession(token);
+    const live = await findSession(parseBearer(token));
     if (live === undefined) throw new AppError('bearer_invalid');
     const { app, ...rest } = live;
     if (!app?.enabled) throw new AppError('client_forbidden', { detail: live.session.clientId });

@@ -1,15 +1,13 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 
+import type { SessionName } from '../stores/ports.ts';
+
 /**
  * A bearer: `cs1_<tag>_<43 base64url characters>`. The tag names the shard of its session, so that a look-up needs
  * nothing else; the rest are 256 bits. Only its SHA-256 is kept.
  */
-export interface Bearer {
+export interface Bearer extends SessionName {
   readonly text: string;
-  /** Four hexadecimal characters. */
-  readonly tag: string;
-  /** The hash under which its session is stored. */
-  readonly sessionKey: string;
 }
 
 const BEARER = /^cs1_([0-9a-f]{4})_[\w-]{43}$/;
@@ -44,5 +42,5 @@ export function parseBearer(text: string): Bearer | undefined {
 }
 
 function parse(text: string, tag: string): Bearer {
-  return { text, tag, sessionKey: createHash('sha256').update(text).digest('base64url') };
+  return { text, tag, key: createHash('sha256').update(text).digest('base64url') };
 }

@@ -1,10 +1,11 @@
 import type { App } from '../apps/schemas.ts';
-import { AppError } from '../core/errors.ts';
-import { toStableUuid } from '../core/ids.ts';
-import type { ExchangeAttempt, SessionStore } from '../stores/ports.ts';
-import { type Bearer, createBearer, createTag, deriveBearer } from './bearer.ts';
+import { AppError, type ErrorCode } from '../core/errors.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { ExchangeAttempt, ExchangeOutcome, IdentityClaim, SessionName, SessionStore } from '../stores/ports.ts';
+import { type Bearer, createBearer, createTag, deriveBearer, parseBearer } from './bearer.ts';
 import { type ReplayKeyFormats, toReplayLifeMs, toTag } from './replay-key.ts';
-import { parseSession, type Session, toSessionBody } from './session.ts';
+import { parseSessionBody, type Session, toSessionBody, toSessionId, toUserId } from './session.ts';
+import { checkCustomData, type UserContexts } from './user-context.ts';
 import type { VerifiedAssertion, VerifyAssertion } from './verify.ts';
 
 /** What whoever presents an assertion gets. */
@@ -13,28 +14,45 @@ export interface Grant {
   readonly session: Session;
 }
 
-/** Exchanges an assertion for a bearer. `botId` is the bot that the client names beside it. */
-export type Exchange = (assertion: string, botId?: string) => Promise<Grant>;
+/** What a client may say beside its assertion. */
+export interface ExchangeOptions {
+  /** The bot it wants. */
+  readonly botId?: string | undefined;
+  /** Unsigned data for the bot. */
+  readonly customData?: JsonObject | undefined;
+  /** The bearer of the identity that is to be merged. */
+  readonly mergeBearer?: string | undefined;
+}
+
+/** Exchanges an assertion for a bearer. */
+export type Exchange = (assertion: string, options?: ExchangeOptions) => Promise<Grant>;
+
+/** Whose session it will be; `proof` is the session that the client showed for the identity to merge. */
+export type ToIdentityClaim = (verified: VerifiedAssertion, proof: SessionName | undefined) => IdentityClaim;
 
 export interface ExchangeDeps {
   readonly verify: VerifyAssertion;
   readonly sessions: SessionStore;
+  readonly toIdentityClaim: ToIdentityClaim;
+  readonly contexts: UserContexts;
   /** Told the outcome of each exchange: `granted`, `reused`, or the code of the refusal. */
   readonly onOutcome: (outcome: string) => void;
-  readonly keys: ExchangeKeys;
+  /** Behind bearers that are derived again within a reuse window; the same on every instance. */
+  readonly bearerKey: Uint8Array;
   readonly formats: ReplayKeyFormats;
 }
 
-/** Keys derived from the master key; the same on every instance. */
-export interface ExchangeKeys {
-  /** Behind bearers that are derived again within a reuse window. */
-  readonly bearer: Uint8Array;
-  /** Behind user ids. */
-  readonly userId: Uint8Array;
-}
+/** Outcomes of the store that refuse an assertion. */
+const REFUSALS: Readonly<Record<Exclude<ExchangeOutcome['kind'], 'granted' | 'reused'>, ErrorCode>> = {
+  replayed: 'replayed',
+  unknown: 'user_unknown',
+  unproven: 'merge_unproven',
+};
 
-/** Verification, then the claim of the `jti` together with the session, in one round trip of the store. */
-export function createExchange({ verify, sessions, onOutcome, keys, formats }: ExchangeDeps): Exchange {
+/** Verification, then the claim of the `jti` together with identity and session, in one round trip of the store. */
+export function createExchange(deps: ExchangeDeps): Exchange {
+  const { verify, sessions, toIdentityClaim, contexts, onOutcome, bearerKey, formats } = deps;
+
   const plan = (verified: VerifiedAssertion): { bearer: Bearer; replay: ExchangeAttempt['replay'] } => {
     const { app, claims, signingInput, verifiedAt } = verified;
     if (claims.jti === undefined) return { bearer: createBearer(createTag()), replay: undefined };
@@ -43,32 +61,46 @@ export function createExchange({ verify, sessions, onOutcome, keys, formats }: E
     const expiresInMs = toReplayLifeMs(claims.expiresAt, verifiedAt);
     const reuseWindowMs = app.reuseWindowSeconds * 1000;
     const tag = toTag(app.clientId, claims.jti);
-    const bearer = reuseWindowMs > 0 ? deriveBearer(keys.bearer, tag, key, signingInput) : createBearer(tag);
+    const bearer = reuseWindowMs > 0 ? deriveBearer(bearerKey, tag, key, signingInput) : createBearer(tag);
     return { bearer, replay: { key, formerKeys, expiresInMs, reuseWindowMs } };
   };
 
-  const grant = async (assertion: string, botId: string | undefined): Promise<{ outcome: string; grant: Grant }> => {
+  const grant = async (
+    assertion: string,
+    { botId, customData, mergeBearer }: ExchangeOptions,
+  ): Promise<{ outcome: string; grant: Grant }> => {
+    const unsigned = checkCustomData(customData);
     const verified = await verify(assertion);
-    checkBot(verified.app, botId);
+    const { app, claims } = verified;
+    checkBot(app, botId);
     const { bearer, replay } = plan(verified);
-    const session = toSession(verified, keys.userId);
+    const identity = toIdentityClaim(verified, mergeBearer === undefined ? undefined : parseBearer(mergeBearer));
+    const { privateClaims, secureCustomData } = claims;
+    const sealedContext = contexts.seal(toSessionId(bearer), {
+      ...(privateClaims && { privateClaims }),
+      ...(secureCustomData && { secureCustomData }),
+      customData: unsigned,
+    });
+    const session = toSession(verified, identity.id, sealedContext);
     const outcome = await sessions.exchange({
       tag: bearer.tag,
       ...(replay && { replay }),
+      identity,
       session: {
-        key: bearer.sessionKey,
+        key: bearer.key,
         body: toSessionBody(session),
-        expiresInMs: verified.app.bearerLifetimeSeconds * 1000,
+        expiresInMs: app.bearerLifetimeSeconds * 1000,
       },
     });
-    if (outcome.kind === 'replayed') throw new AppError('replayed', { detail: verified.app.clientId });
-    const granted = outcome.kind === 'reused' ? parseSession(outcome.body) : session;
+    if (outcome.kind !== 'granted' && outcome.kind !== 'reused')
+      throw new AppError(REFUSALS[outcome.kind], { detail: app.clientId });
+    const granted = outcome.kind === 'reused' ? { ...session, ...parseSessionBody(outcome.body) } : session;
     return { outcome: outcome.kind, grant: { accessToken: bearer.text, session: granted } };
   };
 
-  return async function exchange(assertion, botId) {
+  return async function exchange(assertion, options = {}) {
     try {
-      const { outcome, grant: granted } = await grant(assertion, botId);
+      const { outcome, grant: granted } = await grant(assertion, options);
       onOutcome(outcome);
       return granted;
     } catch (error) {
@@ -78,17 +110,20 @@ export function createExchange({ verify, sessions, onOutcome, keys, formats }: E
   };
 }
 
-function toSession({ app, claims, verifiedAt }: VerifiedAssertion, userIdKey: Uint8Array): Session {
+function toSession(
+  { app, claims, verifiedAt }: VerifiedAssertion,
+  identityId: string,
+  sealedContext: string | undefined,
+): Session {
   const { subject, isAnonymous } = claims;
-  // Anonymous and known subjects are two name spaces: nobody becomes known by naming an anonymous id.
-  const space = isAnonymous ? 'anonymous' : 'known';
   return {
     clientId: app.clientId,
     subject,
-    userId: `u-${toStableUuid(userIdKey, app.clientId, space, subject)}`,
+    userId: toUserId(identityId),
     isAnonymous,
     issuedAt: Math.floor(verifiedAt * 1000) / 1000,
     expiresAt: Math.floor((verifiedAt + app.bearerLifetimeSeconds) * 1000) / 1000,
+    ...(sealedContext !== undefined && { sealedContext }),
   };
 }
 

@@ -15,19 +15,19 @@ import { OAUTH_PATHS } from './oauth-paths.ts';
 import {
   authorizeRequest,
   authorizeResponse,
+  contextResponse,
   jwksResponse,
   jwtGrantRequest,
   jwtGrantResponse,
   metadataResponse,
-  rtmStartRequest,
+  sessionQuery,
   userInfoResponse,
 } from './schemas.ts';
 
 const assertionRefused = describeFailures('AssertionRefused', 'seeds', ASSERTION_CODES);
 const grantRefused = describeFailures('GrantRefused', 'seeds', [...ASSERTION_CODES, 'bot_refused']);
 const clientForbidden = describeFailures('ClientForbidden', 'seeds', ['client_forbidden']);
-const realTimeForbidden = describeFailures('RealTimeForbidden', 'seeds', ['client_forbidden', 'bot_forbidden']);
-const realTimeUnavailable = describeFailures('RealTimeUnavailable', 'seeds', ['realtime_unavailable']);
+const sessionNotFound = describeFailures('SessionNotFound', 'seeds', ['session_not_found']);
 
 const failures = { 431: HEADERS_TOO_LARGE, 500: SEEDS.internal, 503: SEEDS.busyOrUnavailable };
 const bodyFailures = { 400: SEEDS.badRequest, ...toBodyFailures(SEEDS), ...failures };
@@ -47,22 +47,6 @@ const toJwtGrantOperation = (operationId: string, summary: string, sample: strin
     ...bodyFailures,
   },
   ...toCurlSample(sample),
-});
-
-const toStartOperation = (operationId: string, summary: string, path: string): ZodOpenApiOperationObject => ({
-  operationId,
-  tags: ['Bearer'],
-  summary,
-  description:
-    'This version offers no real-time sessions: whoever may ask gets the 404, as JSON, which published clients understand. ' +
-    '401 means only that the bearer is expired or unknown: clients then fetch a new assertion.',
-  security: [{ bearer: [] }],
-  requestBody: { ...toRequestBody(rtmStartRequest), required: false },
-  responses: { ...bodyFailures, 401: SEEDS.bearer, 403: realTimeForbidden, 404: realTimeUnavailable },
-  ...toCurlSample(
-    `printf 'authorization: bearer %s' "$BEARER" | curl -s -H @- "$IDPROXY${path}" \\\n` +
-      `  -H 'content-type: application/json' -d '{"botInfo":{"chatBot":"Bot","taskBotId":"st-1"}}'`,
-  ),
 });
 
 /** The idproxy's routes, registration apart. */
@@ -118,14 +102,28 @@ export const IDPROXY_PATHS: ZodOpenApiPathsObject = {
       ...toCurlSample(`printf 'authorization: Bearer %s' "$BEARER" | curl -s -H @- "$IDPROXY/api/1.1/userinfo"`),
     },
   },
-  '/api/rtm/start': { servers, post: toStartOperation('startRealTime', 'Start a real-time session', '/api/rtm/start') },
-  '/api/1.1/rtm/start': {
+  '/api/1.1/session/context': {
     servers,
-    post: toStartOperation(
-      'startRealTimeVersioned',
-      'Start a real-time session, under the versioned path',
-      '/api/1.1/rtm/start',
-    ),
+    get: {
+      operationId: 'getSessionContext',
+      tags: ['Bearer'],
+      summary: "What is known of a session's user",
+      description:
+        'For the platform alone: the admin token, or a key of `COUNTERSIGN_CONTEXT_KEYS_FILE`, as a bearer or as the ' +
+        "password of HTTP Basic. Private claims never go back to the user's browser.",
+      security: [{ adminToken: [] }, { callerKey: [] }, { callerBasic: [] }],
+      requestParams: { query: sessionQuery },
+      responses: {
+        200: toJsonResponse('Signed and unsigned data apart.', contextResponse),
+        400: SEEDS.badPath,
+        401: SEEDS.credential,
+        404: sessionNotFound,
+        ...failures,
+      },
+      ...toCurlSample(
+        `printf 'authorization: Bearer %s' "$ADMIN_TOKEN" |\n  curl -s -H @- "$IDPROXY/api/1.1/session/context?sessionId=$SESSION_ID"`,
+      ),
+    },
   },
   '/.well-known/jwks.json': {
     servers,

@@ -1,9 +1,11 @@
 import { toIsoDate } from '../core/clock.ts';
 import { toStableUuid } from '../core/ids.ts';
+import type { LiveSession } from './authenticate.ts';
 import type { Grant } from './exchange.ts';
-import type { AuthorizeResponse, JwtGrantResponse, Metadata, UserInfo } from './schemas.ts';
+import type { AuthorizeResponse, IntrospectionResponse, JwtGrantResponse, Metadata, UserInfo } from './schemas.ts';
 import { JWT_BEARER_GRANT } from './schemas.ts';
 import type { Session } from './session.ts';
+import type { UserContext } from './user-context.ts';
 
 /** The one organisation of an installation and the account of an app, as published clients expect to see them. */
 const toOwner = (clientId: string) => {
@@ -38,6 +40,29 @@ export function toJwtGrantResponse({ accessToken, session }: Grant): JwtGrantRes
 
 export function toUserInfo({ userId, clientId, subject }: Session): UserInfo {
   return { userId, ...toOwner(clientId), identity: `${clientId}/${subject}`, enrollType: 'free', fName: '', lName: '' };
+}
+
+/** RFC 7662 §2.2. @param context - for callers that may see it */
+export function toIntrospection(
+  live: LiveSession | undefined,
+  issuer: string,
+  context?: UserContext,
+): IntrospectionResponse {
+  if (!live?.app?.enabled) return { active: false };
+  const { clientId, subject, userId, isAnonymous, issuedAt, expiresAt } = live.session;
+  return {
+    active: true,
+    client_id: clientId,
+    sub: subject,
+    user_id: userId,
+    is_anonymous: isAnonymous,
+    session_id: live.id,
+    token_type: 'Bearer',
+    iss: issuer,
+    iat: Math.floor(issuedAt),
+    exp: Math.floor(expiresAt),
+    ...(context && { user_context: context }),
+  };
 }
 
 /** RFC 8414 metadata of the idproxy at `publicUrl`. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { platformJwk } from '../apps/schemas.ts';
+import { userContext } from './user-context.ts';
 
 /** The grant type of RFC 7523 §2.1. */
 export const JWT_BEARER_GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -16,10 +17,20 @@ const botInfo = z
   .looseObject({
     chatBot: z.string().optional().meta({ description: "The bot's name." }),
     taskBotId: z.string().optional().meta({ description: "The bot's id.", example: 'st-1' }),
+    customData: z.record(z.string(), z.unknown()).optional().meta({
+      description: 'Data for the bot, unsigned; at most 4 096 bytes as JSON.',
+    }),
   })
   .meta({ description: 'The bot the client wants. Further members are ignored.' });
 
-export const authorizeRequest = z.looseObject({ assertion }).meta({ id: 'AuthorizeRequest' });
+const identityToMergeToken = z.string().optional().meta({
+  description:
+    'The bearer of the identity that `identityToMerge` names, for apps that ask for it (`merge.requireProof`).',
+});
+
+export const authorizeRequest = z
+  .looseObject({ assertion, identity_to_merge_token: identityToMergeToken })
+  .meta({ id: 'AuthorizeRequest' });
 
 export const authorizeResponse = z
   .strictObject({
@@ -31,7 +42,7 @@ export const authorizeResponse = z
   .meta({ id: 'AuthorizeResponse' });
 
 export const jwtGrantRequest = z
-  .looseObject({ assertion, botInfo: botInfo.optional() })
+  .looseObject({ assertion, botInfo: botInfo.optional(), identity_to_merge_token: identityToMergeToken })
   .meta({ id: 'JwtGrantRequest' });
 
 const userInfo = z.strictObject({
@@ -69,6 +80,7 @@ export const tokenRequest = z
     grant_type: z.string().meta({ example: JWT_BEARER_GRANT }),
     assertion: assertion.optional(),
     scope: z.string().optional().meta({ description: 'There are no scopes here: absent or empty.' }),
+    identity_to_merge_token: identityToMergeToken,
   })
   .meta({ id: 'TokenRequest' });
 
@@ -90,15 +102,25 @@ export const introspectionResponse = z
       sub: z.string(),
       user_id: z.string(),
       is_anonymous: z.boolean(),
+      session_id: z.string().meta({ description: "The session's public name. It opens nothing." }),
       token_type: z.literal('Bearer'),
       iss: z.string(),
       iat: numericDate,
       exp: numericDate,
+      user_context: userContext.optional().meta({
+        description: 'For the admin token and the keys of `COUNTERSIGN_CONTEXT_KEYS_FILE`.',
+      }),
     }),
   ])
   .meta({ id: 'Introspection', description: 'RFC 7662 §2.2. Whatever is not active has no further member.' });
 
-export const rtmStartRequest = z.looseObject({ botInfo: botInfo.optional() }).meta({ id: 'RtmStartRequest' });
+export const sessionQuery = z.object({
+  sessionId: z.string().meta({ description: '`session_id` of introspection.', example: '0a1b.…' }),
+});
+
+export const contextResponse = z
+  .strictObject({ context: z.strictObject({ session: z.strictObject({ UserContext: userContext }) }) })
+  .meta({ id: 'SessionContext' });
 
 export const jwksResponse = z.strictObject({ keys: z.array(platformJwk) }).meta({ id: 'Jwks' });
 

@@ -5,16 +5,24 @@ import { AppError } from '../core/errors.ts';
 import { readBasicPassword, readBearer } from '../http/credentials.ts';
 import type { KeyList } from '../http/key-list.ts';
 
-/**
- * Whether a request may ask about and end any session: the admin token, or one of the listed keys, as a bearer or as
- * the password of HTTP Basic.
- */
-export type IsTrustedCaller = (req: IncomingMessage) => boolean;
+/** What a caller of the platform may: `none`; `session`, ask about and end any session; `context`, see its user's context too. */
+export type Trust = 'none' | 'session' | 'context';
 
-export function createIsTrustedCaller(isAdmin: AdminCheck, keys: KeyList): IsTrustedCaller {
-  return function isTrustedCaller(req) {
+/** How far a request is trusted, by its credential: a bearer, or the password of HTTP Basic. */
+export type CheckTrust = (req: IncomingMessage) => Trust;
+
+export interface TrustDeps {
+  readonly isAdmin: AdminCheck;
+  readonly introspectionKeys: KeyList;
+  readonly contextKeys: KeyList;
+}
+
+export function createCheckTrust({ isAdmin, introspectionKeys, contextKeys }: TrustDeps): CheckTrust {
+  return function checkTrust(req) {
     const credential = readBearer(req) ?? readBasicPassword(req);
-    return credential !== undefined && (isAdmin(credential) || keys.find(credential) !== undefined);
+    if (credential === undefined) return 'none';
+    if (isAdmin(credential) || contextKeys.find(credential) !== undefined) return 'context';
+    return introspectionKeys.find(credential) === undefined ? 'none' : 'session';
   };
 }
 

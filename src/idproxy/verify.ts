@@ -1,11 +1,7 @@
-import type { AppDirectory, RegisteredApp } from '../apps/directory.ts';
 import type { App } from '../apps/schemas.ts';
 import type { Clock } from '../core/clock.ts';
-import { AppError } from '../core/errors.ts';
-import { type AssertionClaims, checkClaims, readClientId } from '../jose/claims.ts';
-import { type CompactJwe, type CompactJws, parseCompact } from '../jose/compact.ts';
-import type { Keyring } from '../jose/keyring.ts';
-import { TokenError } from '../jose/token-error.ts';
+import { type AssertionClaims, checkClaims } from '../jose/claims.ts';
+import type { AuthenticateToken } from './authenticate-token.ts';
 
 /** An assertion that passed every check but the replay. */
 export interface VerifiedAssertion {
@@ -20,112 +16,11 @@ export interface VerifiedAssertion {
 /** Verifies an assertion without using it up. */
 export type VerifyAssertion = (assertion: string) => Promise<VerifiedAssertion>;
 
-export interface VerifyDeps {
-  readonly directory: AppDirectory;
-  readonly keyring: () => Promise<Keyring>;
-  readonly clock: Clock;
-}
-
-// SECURITY: unknown client, wrong algorithm, wrong signature and failed decryption look the same from outside.
-const untrusted = (detail: string, cause?: unknown): AppError => new AppError('assertion_untrusted', { detail, cause });
-const malformed = (detail: string): AppError => new AppError('assertion_malformed', { values: { detail } });
-
-/** Values of a `typ` or `cty` that says JWT (RFC 7519 §5.1, §5.2); every other one belongs to a profile of its own. */
-const SAYS_JWT = /^jwt$/i;
-
-/**
- * The checks in their order: shape, decryption, app, algorithm, signature, claims. Nothing is written, so a refused
- * assertion burns nothing.
- */
-export function createVerifyAssertion({ directory, keyring, clock }: VerifyDeps): VerifyAssertion {
-  const open = async (jwe: CompactJwe): Promise<CompactJws> => {
-    for (const member of ['typ', 'cty']) checkType(jwe.header, member);
-    const union = await directory.jweUnion();
-    const { alg, enc } = jwe.header;
-    if (!isIn(union.algs, alg) || !isIn(union.encs, enc)) throw untrusted('no app allows the alg and enc of this JWE');
-    let failure: unknown;
-    for (const key of (await keyring()).select(jwe.header)) {
-      try {
-        return checkInside(await key.decrypt(jwe.text, union));
-      } catch (error) {
-        if (error instanceof AppError) throw error;
-        failure = error;
-      }
-    }
-    throw untrusted(failure === undefined ? 'the JWE names an unknown key' : 'the JWE cannot be decrypted', failure);
-  };
-
+/** The token's authenticity, then its claims. Nothing is written, so a refused assertion burns nothing. */
+export function createVerifyAssertion(authenticateToken: AuthenticateToken, clock: Clock): VerifyAssertion {
   return async function verifyAssertion(assertion) {
-    const outer = parseToken(assertion);
-    const jws = outer.kind === 'jwe' ? await open(outer) : outer;
-    const clientId = readSender(jws, outer);
-    const registered = await directory.find(clientId);
-    if (registered === undefined) throw untrusted(`unknown client ${clientId}`);
-    await checkSignature(registered, jws, outer);
-    const { app } = registered;
-    if (!app.enabled) throw new AppError('app_disabled', { detail: clientId });
-    if (app.jwe.required && outer.kind !== 'jwe') throw new AppError('jwe_required', { detail: clientId });
+    const { app, payload, signingInput } = await authenticateToken(assertion);
     const verifiedAt = clock.nowSeconds();
-    const claims = checkClaims(jws.payload, app, verifiedAt);
-    // Registered users come with the identities; until then nobody is one.
-    if (!claims.isAnonymous && !app.autoRegister) throw new AppError('user_unknown', { detail: clientId });
-    return { app, claims, signingInput: jws.signingInput, verifiedAt };
+    return { app, claims: checkClaims(payload, app, verifiedAt), signingInput, verifiedAt };
   };
-}
-
-/**
- * The client id that a token names, if it says that it is a JWT.
- * SECURITY: what was encrypted fails with the one sentence until its signature has held: it must not tell that it was decrypted.
- */
-function readSender(jws: CompactJws, outer: CompactJws | CompactJwe): string {
-  try {
-    checkType(jws.header, 'typ');
-    return readClientId(jws.payload);
-  } catch (error) {
-    throw outer.kind === 'jwe' ? untrusted('inside the JWE: no JWT with an issuer', error) : error;
-  }
-}
-
-async function checkSignature(
-  { app, verifier }: RegisteredApp,
-  jws: CompactJws,
-  outer: CompactJws | CompactJwe,
-): Promise<void> {
-  if (jws.header['alg'] !== app.algorithm) throw untrusted(`${app.clientId}: "alg" is not ${app.algorithm}`);
-  const { alg, enc } = outer.header;
-  if (outer.kind === 'jwe' && !(isIn(app.jwe.algs, alg) && isIn(app.jwe.encs, enc))) {
-    throw untrusted(`${app.clientId}: this app does not allow the alg and enc of this JWE`);
-  }
-  const { verify } = await verifier();
-  if (!(await verify(jws))) throw untrusted(`${app.clientId}: the signature does not hold`);
-}
-
-function parseToken(text: string): CompactJws | CompactJwe {
-  try {
-    return parseCompact(text);
-  } catch (error) {
-    throw error instanceof TokenError ? malformed(error.message) : error;
-  }
-}
-
-/** What a JWE holds must be a JWS: anyone can encrypt claims, since the key is public. */
-function checkInside(text: string): CompactJws {
-  let inner: CompactJws | CompactJwe;
-  try {
-    inner = parseCompact(text);
-  } catch (error) {
-    throw error instanceof TokenError ? untrusted(`inside the JWE: ${error.message}`) : error;
-  }
-  if (inner.kind !== 'jws') throw untrusted('inside the JWE is no JWS');
-  return inner;
-}
-
-function checkType(header: CompactJws['header'], member: string): void {
-  const value = header[member];
-  if (value === undefined || (typeof value === 'string' && SAYS_JWT.test(value))) return;
-  throw malformed(`the header's "${member}" is not "JWT"`);
-}
-
-function isIn(allowed: readonly string[], name: unknown): boolean {
-  return typeof name === 'string' && allowed.includes(name);
 }

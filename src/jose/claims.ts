@@ -59,6 +59,16 @@ export function readClientId(payload: JsonObject): string {
 }
 
 /**
+ * Whom a payload is about.
+ * @throws AppError `claim_missing`, `claim_invalid`
+ */
+export function readSubject(payload: JsonObject): Pick<AssertionClaims, 'subject' | 'isAnonymous'> {
+  const { claim, value } = pick(payload, 'sub');
+  const subject = checkName(claim, value, MAX_NAME_LENGTH);
+  return { subject, isAnonymous: checkFlag('isAnonymous', payload['isAnonymous']) };
+}
+
+/**
  * Every rule on the claims of a payload whose signature holds, in the order of the verification rules.
  * @param now - the time, in seconds since the epoch
  * @throws AppError that names the claim
@@ -70,9 +80,7 @@ export function checkClaims(payload: JsonObject, policy: ClaimsPolicy, now: numb
   const isJtiNeeded = policy.enforceJti || pickedJti.value !== undefined;
   const jti = isJtiNeeded ? checkName(pickedJti.claim, pickedJti.value, MAX_NAME_LENGTH) : undefined;
   const expiresAt = checkTimes(payload, policy, jti !== undefined, now);
-  const pickedSub = pick(payload, 'sub');
-  const subject = checkName(pickedSub.claim, pickedSub.value, MAX_NAME_LENGTH);
-  const isAnonymous = checkFlag('isAnonymous', payload['isAnonymous']);
+  const { subject, isAnonymous } = readSubject(payload);
   if (isAnonymous && !policy.allowAnonymous) throw new AppError('anonymous_not_allowed');
   const toMerge = payload['identityToMerge'] ?? undefined;
   return {

@@ -4,32 +4,21 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from '@photostructure/sqlite';
 
 import type { Clock } from '../core/clock.ts';
+import { createEmbeddedConversations } from './embedded-conversations.ts';
 import { createEmbeddedDocuments } from './embedded-documents.ts';
-import { createEmbeddedSessions } from './embedded-sessions.ts';
+import { createEmbeddedEndings } from './embedded-endings.ts';
 import { createGroupCommit } from './embedded-group-commit.ts';
+import { createEmbeddedIdentities } from './embedded-identities.ts';
+import { prepareSchema } from './embedded-schema.ts';
+import { createEmbeddedSessions } from './embedded-sessions.ts';
+import { createSweep } from './embedded-sweep.ts';
+import { createEmbeddedTickets } from './embedded-tickets.ts';
 import type { Store } from './ports.ts';
 
 /** How long a write waits for another process's write, in milliseconds, before it fails closed. */
 export const BUSY_TIMEOUT_MS = 500;
 /** How often expired rows are deleted, in milliseconds. */
 const SWEEP_EVERY_MS = 10_000;
-
-/**
- * Version 1 of the file. `replays` and `sessions` carry their end; a row past it counts as absent until it is swept.
- * Keys, ids and bodies are blobs, so that they are kept and compared byte for byte.
- */
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS documents (
-    collection TEXT NOT NULL, id BLOB NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (collection, id)) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS changes (collection TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS replays (
-    key BLOB PRIMARY KEY, used_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS replays_by_expiry ON replays (expires_at_ms);
-  CREATE TABLE IF NOT EXISTS sessions (
-    key BLOB PRIMARY KEY, body BLOB NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at_ms);
-`;
 
 export interface EmbeddedStoreDeps {
   /** The database file; its folder is made where it is missing. */
@@ -49,17 +38,29 @@ export function createEmbeddedStore({ path, clock, monotonicMs = () => performan
   // SQLite gives its other files the mode of this one.
   closeSync(openSync(path, 'a', 0o600));
   const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-  db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;');
-  db.exec(SCHEMA);
+  try {
+    db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=FAST;');
+    prepareSchema(db);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+  const nowMs = (): number => Math.floor(clock.nowSeconds() * 1000);
   const commits = createGroupCommit(db);
-  const sessions = createEmbeddedSessions({ db, commits, clock, monotonicMs });
+  const endings = createEmbeddedEndings(db, nowMs);
+  const identities = createEmbeddedIdentities({ db, commits, endings, nowMs });
   const documents = createEmbeddedDocuments({ db, commits });
-  const sweeper = setInterval(() => void sessions.sweep().catch(() => undefined), SWEEP_EVERY_MS);
+  const sweep = createSweep({ db, commits, nowMs, monotonicMs });
+  const sweeper = setInterval(() => void sweep().catch(() => undefined), SWEEP_EVERY_MS);
   sweeper.unref();
 
   return {
     documents: documents.store,
-    sessions: sessions.store,
+    sessions: createEmbeddedSessions({ db, commits, identities: identities.writes, endings, nowMs }),
+    identities: identities.store,
+    conversations: createEmbeddedConversations({ db, commits, nowMs }),
+    tickets: createEmbeddedTickets({ db, commits, nowMs }),
+    endings,
     description: 'embedded (SQLite, one machine; survives a restart, kill -9 and a power cut)',
     health: async () => {
       try {
@@ -73,6 +74,7 @@ export function createEmbeddedStore({ path, clock, monotonicMs = () => performan
     close: async () => {
       clearInterval(sweeper);
       documents.close();
+      endings.close();
       await commits.drain();
       if (db.isOpen) db.close();
     },

@@ -3,7 +3,8 @@ import { Redis } from 'ioredis';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
-import { SCRIPTS, type Script } from './redis-scripts.ts';
+import type { Script } from './redis-script.ts';
+import { SCRIPTS } from './redis-scripts.ts';
 
 /** How long a command may take, in milliseconds, before its caller is told 503. */
 export const COMMAND_TIMEOUT_MS = 800;
@@ -27,6 +28,8 @@ export interface RedisConnection {
   skewMs(): number;
   /** Runs a loaded script. The promise is the command's own: it may settle long after {@link RedisConnection.within} gave up. */
   runScript(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /** One script whose lateness harms nobody, checked and in time. */
+  ask(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
   /**
    * The command's result, in time.
    * @throws AppError `store_unavailable` on any failure and after {@link COMMAND_TIMEOUT_MS}
@@ -132,6 +135,18 @@ export function createRedisConnection(url: Secret, clock: Clock, onProblem: (det
     }
   };
 
+  const runScript: RedisConnection['runScript'] = async (script, keys, args) => {
+    const run = (): Promise<unknown> => client.evalsha(script.sha, keys.length, ...keys, ...args);
+    try {
+      return await run();
+    } catch (error) {
+      if (!describe(error).startsWith('NOSCRIPT')) throw error;
+      // Someone flushed the scripts, so this one was surely not run; its deadline, where it has one, still stands.
+      await client.script('LOAD', script.lua);
+      return run();
+    }
+  };
+
   return {
     client,
     checkUsable,
@@ -144,14 +159,10 @@ export function createRedisConnection(url: Secret, clock: Clock, onProblem: (det
     learnClock,
     skewMs: () => clock.nowSeconds() * 1000 - (performance.now() + clockOffsetMs),
     deadlineMs: () => Math.floor(performance.now() + clockOffsetMs + COMMAND_TIMEOUT_MS),
-    runScript: async (script, keys, args) => {
-      try {
-        return await client.evalsha(script.sha, keys.length, ...keys, ...args);
-      } catch (error) {
-        // Someone flushed the scripts: load them for the next caller. This one was surely not run.
-        if (describe(error).startsWith('NOSCRIPT')) await client.script('LOAD', script.lua);
-        throw error;
-      }
+    runScript,
+    ask: async (script, keys, args) => {
+      checkUsable();
+      return within(runScript(script, keys, args));
     },
     onReady: (preparation) => void preparations.push(preparation),
     close: async () => {

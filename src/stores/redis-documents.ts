@@ -1,33 +1,30 @@
 import { AppError } from '../core/errors.ts';
 import type { Collection, DocumentStore, StoredDocument } from './ports.ts';
-import { describe, type RedisConnection } from './redis-connection.ts';
-import { WRITE_DOCUMENT } from './redis-scripts.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { WRITE_DOCUMENT } from './redis-document-script.ts';
+import { CHANGED_CHANNEL, CHANGES_KEY, toCollectionKey } from './redis-keys.ts';
+import type { RedisSubscriber } from './redis-subscriber.ts';
 
 /** How often a process looks for changes whose publication it may have missed, in milliseconds. */
 const WATCH_EVERY_MS = 2_000;
-const CHANNEL = 'cs:changed';
-/** Both keys of a write bear one hash tag, for Redis Cluster. */
-const CHANGES_KEY = 'cs:{docs}:changes';
 const MUST_NOT_EXIST = 0;
 const DELETE = -1;
-
-const toKey = (collection: Collection): string => `cs:{docs}:${collection}`;
 
 /** Documents in Redis: a hash a collection; changes are published, and counted for whoever missed the publication. */
 export function createRedisDocuments(
   connection: RedisConnection,
-  onProblem: (detail: string) => void,
+  subscriber: RedisSubscriber,
 ): { store: DocumentStore; close: () => void } {
-  const subscriber = connection.client.duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null });
-  subscriber.on('error', (error: unknown) => onProblem(`redis subscriber: ${describe(error)}`));
   const timers = new Set<NodeJS.Timeout>();
   const watchers = new Set<(changed: string) => void>();
-  subscriber.on('message', (_channel: string, changed: string) => watchers.forEach((tell) => tell(changed)));
+  subscriber.on(CHANGED_CHANNEL, (changed) => watchers.forEach((tell) => tell(changed)));
 
   const write = async (collection: Collection, id: string, expected: number, body = ''): Promise<boolean> => {
     connection.checkUsable();
-    const args = [collection, id, expected, body, CHANNEL];
-    const reply = await connection.within(connection.runScript(WRITE_DOCUMENT, [toKey(collection), CHANGES_KEY], args));
+    const args = [collection, id, expected, body, CHANGED_CHANNEL];
+    const reply = await connection.within(
+      connection.runScript(WRITE_DOCUMENT, [toCollectionKey(collection), CHANGES_KEY], args),
+    );
     // This process knows at once, without waiting for its own publication: what it acknowledged, it obeys.
     if (reply === 1) watchers.forEach((tell) => tell(collection));
     return reply === 1;
@@ -45,9 +42,7 @@ export function createRedisDocuments(
       seen = count;
     };
     const checkQuietly = (): void => void check().catch(() => undefined);
-    subscriber.subscribe(CHANNEL).catch((error: unknown) => onProblem(`redis subscriber: ${describe(error)}`));
-    // A new subscription may have missed anything.
-    subscriber.on('ready', onChange);
+    const stopListening = subscriber.onGap(onChange);
     watchers.add(tell);
     const timer = setInterval(checkQuietly, WATCH_EVERY_MS);
     timer.unref();
@@ -57,18 +52,18 @@ export function createRedisDocuments(
       clearInterval(timer);
       timers.delete(timer);
       watchers.delete(tell);
-      subscriber.off('ready', onChange);
+      stopListening();
     };
   };
 
   return {
     store: {
       list: async (collection) => {
-        const values = await connection.call((client) => client.hgetall(toKey(collection)));
+        const values = await connection.call((client) => client.hgetall(toCollectionKey(collection)));
         return Object.entries(values).map(([id, value]) => parseDocument(id, value));
       },
       get: async (collection, id) => {
-        const value = await connection.call((client) => client.hget(toKey(collection), id));
+        const value = await connection.call((client) => client.hget(toCollectionKey(collection), id));
         return value === null ? undefined : parseDocument(id, value);
       },
       insert: (collection, id, body) => write(collection, id, MUST_NOT_EXIST, body),
@@ -77,10 +72,7 @@ export function createRedisDocuments(
       remove: (collection, id) => write(collection, id, DELETE),
       watch,
     },
-    close: () => {
-      timers.forEach((timer) => clearInterval(timer));
-      subscriber.disconnect();
-    },
+    close: () => timers.forEach((timer) => clearInterval(timer)),
   };
 }
 

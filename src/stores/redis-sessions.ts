@@ -1,8 +1,9 @@
 import { AppError } from '../core/errors.ts';
 import { createToken } from '../core/ids.ts';
-import type { ExchangeAttempt, ExchangeOutcome, SessionStore } from './ports.ts';
+import type { Ending, ExchangeAttempt, ExchangeOutcome, FoundSession, IdentityClaim, SessionStore } from './ports.ts';
 import { COMMAND_TIMEOUT_MS, type RedisConnection } from './redis-connection.ts';
-import { EXCHANGE, UNDO } from './redis-scripts.ts';
+import { toReplayKey, toSessionKey } from './redis-keys.ts';
+import { EXCHANGE, FIND, PURGE, REVOKE, UNDO } from './redis-session-scripts.ts';
 
 /** Attempts of unknown outcome that are kept for being undone, at most. Past it the oldest is given up. */
 const MAX_ORPHANS = 10_000;
@@ -12,6 +13,9 @@ const COPY_TIMEOUT_MS = 250;
 const SWEEP_EVERY_MS = 1_000;
 /** What the clocks may drift apart between two readings, in milliseconds. */
 const DRIFT_MS = 100;
+
+/** Keys that one step of a purge looks at. */
+const PURGED_AT_ONCE = 1_000;
 
 interface Orphan {
   /** The session's, the replay record's. */
@@ -27,6 +31,8 @@ export interface RedisSessionsDeps {
   readonly waitReplicas: number;
   /** @throws AppError where the server's settings make its answers unsafe */
   readonly checkSafe: () => void;
+  /** Told what this process ended, without waiting for its own publication. */
+  readonly onEnded: (ending: Ending) => void;
 }
 
 const unavailable = (detail: string): AppError => new AppError('store_unavailable', { detail });
@@ -37,13 +43,11 @@ const unavailable = (detail: string): AppError => new AppError('store_unavailabl
  * soon as the server answers again, so that the same assertion can be presented once more. Without a `jti` there is
  * nothing to take back: the assertion may come again, and nobody can use the session.
  */
-export function createRedisSessions({ connection, waitReplicas, checkSafe }: RedisSessionsDeps): {
+export function createRedisSessions({ connection, waitReplicas, checkSafe, onEnded }: RedisSessionsDeps): {
   store: SessionStore;
   close: () => void;
 } {
   const orphans = new Map<string, Orphan>();
-  const toSessionKey = (tag: string, key: string): string => `cs:{${tag}}:ses:${key}`;
-  const toReplayKey = (tag: string, key: string): string => `cs:{${tag}}:${key}`;
 
   // An undo that comes before the deadline may overtake its attempt on another connection: only a later one is the last.
   const undo = async (orphan: Orphan): Promise<void> => {
@@ -78,7 +82,7 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe }: Red
     }));
 
   const send = async (attempt: ExchangeAttempt, id: string, keys: readonly string[]): Promise<ExchangeOutcome> => {
-    const { replay, session } = attempt;
+    const { replay, session, identity } = attempt;
     const answer = await connection.runScript(EXCHANGE, keys, [
       connection.deadlineMs(),
       id,
@@ -86,10 +90,11 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe }: Red
       Math.ceil(session.expiresInMs),
       Math.ceil(replay?.expiresInMs ?? 0),
       replay?.reuseWindowMs ?? 0,
+      ...toIdentityArguments(identity),
     ]);
     if (isLate(answer)) await connection.learnClock();
     const outcome = parseOutcome(answer);
-    if (waitReplicas === 0 || outcome.kind === 'replayed') return outcome;
+    if (waitReplicas === 0 || !isWritten(outcome)) return outcome;
     const copyCount = await countCopies();
     if (copyCount < waitReplicas)
       throw unavailable(`redis: ${copyCount} of ${waitReplicas} replicas hold the exchange`);
@@ -122,19 +127,57 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe }: Red
   const store: SessionStore = {
     exchange,
     find: async (tag, key) => {
-      const body = await connection.call((client) => client.get(toSessionKey(tag, key)));
-      return body ?? undefined;
+      const reply = await connection.ask(FIND, [toSessionKey(tag, key)], []);
+      if (!Array.isArray(reply)) return undefined;
+      const [body, id, owner, isKept, identityBody, conversation] = reply as string[];
+      return {
+        body,
+        identity: { id, owner, isKept: isKept === '1', body: identityBody, conversation },
+      } as FoundSession;
     },
-    revoke: async (tag, key) => (await connection.call((client) => client.del(toSessionKey(tag, key)))) > 0,
+    revoke: async (tag, key) => {
+      const id = `${tag}.${key}`;
+      const isRevoked = (await connection.ask(REVOKE, [toSessionKey(tag, key)], [id])) === 1;
+      if (isRevoked) onEnded({ kind: 'session', id });
+      return isRevoked;
+    },
+    purge: async () => {
+      let cursor = '0';
+      do {
+        const at = cursor;
+        const [next, keys] = await connection.call((client) =>
+          client.scan(at, 'MATCH', toSessionKey('*', '*'), 'COUNT', PURGED_AT_ONCE),
+        );
+        if (keys.length > 0) await connection.ask(PURGE, keys, []);
+        cursor = next;
+      } while (cursor !== '0');
+    },
   };
   return { store, close: () => clearInterval(sweeper) };
 }
 
+/** Outcomes that leave something which replicas must hold. */
+const isWritten = ({ kind }: ExchangeOutcome): boolean => kind === 'granted' || kind === 'reused';
+
+function toIdentityArguments({ merge, ...identity }: IdentityClaim): (string | number)[] {
+  const { id, owner, isKept, body, incarnation, conversation, mayCreate, activeMs } = identity;
+  const proof = merge?.proof;
+  const user = [id, owner, isKept ? 1 : 0, body, incarnation, conversation, mayCreate ? 1 : 0, Math.ceil(activeMs)];
+  const proofKey = proof ? toSessionKey(proof.tag, proof.key) : '';
+  return [...user, merge?.needsProof ? 1 : 0, proofKey, ...(merge?.ids ?? [])];
+}
+
 const isLate = (reply: unknown): boolean => Array.isArray(reply) && reply[0] === 'late';
+
+const PLAIN_OUTCOMES = ['granted', 'replayed', 'unknown', 'unproven'] as const;
+
+function isPlainOutcome(kind: unknown): kind is (typeof PLAIN_OUTCOMES)[number] {
+  return (PLAIN_OUTCOMES as readonly unknown[]).includes(kind);
+}
 
 function parseOutcome(reply: unknown): ExchangeOutcome {
   const [kind, body] = Array.isArray(reply) ? (reply as unknown[]) : [];
-  if (kind === 'granted' || kind === 'replayed') return { kind };
+  if (isPlainOutcome(kind)) return { kind };
   if (kind === 'reused' && typeof body === 'string') return { kind, body };
   throw unavailable(isLate(reply) ? 'redis ran the exchange after its deadline' : 'redis gave an unknown answer');
 }

@@ -3,8 +3,13 @@ import { AppError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import { MAX_CLOCK_SKEW_MS, type Store, type StoreHealth } from './ports.ts';
 import { createRedisConnection } from './redis-connection.ts';
+import { createRedisConversations } from './redis-conversations.ts';
 import { createRedisDocuments } from './redis-documents.ts';
+import { createRedisEndings } from './redis-endings.ts';
+import { createRedisIdentities } from './redis-identities.ts';
 import { createRedisSessions } from './redis-sessions.ts';
+import { createRedisSubscriber } from './redis-subscriber.ts';
+import { createRedisTickets } from './redis-tickets.ts';
 
 /** How often the server's settings and clock are looked at, in milliseconds: they can be changed under us. */
 const LOOK_EVERY_MS = 10_000;
@@ -54,15 +59,18 @@ export function createRedisStore({ url, waitReplicas, onProblem, clock = systemC
   };
   connection.onReady(checkSettings);
 
+  const subscriber = createRedisSubscriber(connection, onProblem);
+  const endings = createRedisEndings(subscriber);
   const sessions = createRedisSessions({
     connection,
+    onEnded: endings.tell,
     waitReplicas,
     checkSafe: () => {
       const problem = unsafe ?? describeSkew();
       if (problem) throw new AppError('store_unavailable', { detail: problem });
     },
   });
-  const documents = createRedisDocuments(connection, onProblem);
+  const documents = createRedisDocuments(connection, subscriber);
 
   const health = async (): Promise<StoreHealth> => {
     try {
@@ -82,12 +90,17 @@ export function createRedisStore({ url, waitReplicas, onProblem, clock = systemC
   return {
     documents: documents.store,
     sessions: sessions.store,
+    identities: createRedisIdentities(connection, endings.tell),
+    conversations: createRedisConversations(connection),
+    tickets: createRedisTickets(connection),
+    endings,
     description: `redis (shared by all instances; as durable as its persistence${waitReplicas > 0 ? `, on ${waitReplicas} replicas before a grant` : ''})`,
     health,
     close: async () => {
       clearInterval(timer);
       documents.close();
       sessions.close();
+      subscriber.close();
       await connection.close();
     },
   };

@@ -4,17 +4,23 @@ import { extname } from 'node:path';
 import { type RequestHandler, Router } from 'express';
 
 import { allowOnly } from '../http/refusals.ts';
+import { findChatSdk } from './chat-sdk.ts';
+import { toPolicies } from './policies.ts';
 
 export interface WelcomeDeps {
   /** Under what URL the page's browser reaches the idproxy. */
   readonly idproxyUrl: string;
+  /** Whether the idproxy offers real-time sessions: the chat needs one. */
+  readonly hasSessions: boolean;
   /** The folder of the built page, with a slash at its end; the one beside this file where it is left out. */
   readonly folder?: URL;
+  /** The URL of the module from which the chat SDK is looked for; this one where it is left out. */
+  readonly sdkFrom?: string;
 }
 
 const PAGE = 'index.html';
-/** Where the page's text holds the idproxy's URL. */
-const IDPROXY_URL_MARK = '{{idproxyUrl}}';
+/** The document around the chat SDK, framed by the page. */
+const CHAT = 'chat.html';
 
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
@@ -22,56 +28,65 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
 };
 
-/** A host and a port as a policy can name them: nothing that would end the directive. */
-const ORIGIN = /^https?:\/\/[\w.:[\]-]+$/;
+/** The path of the SDK names its version: what a browser keeps of it never changes. */
+const KEEP_FOR_A_YEAR = 'public, max-age=31536000, immutable';
+
+type Headers = Readonly<Record<string, string>>;
 
 /**
  * The demo page at `/` and its scripts and styles below `/welcome/`, read once. The page holds no credential.
- * @throws TypeError when `idproxyUrl` is no http URL; whatever reading the folder throws
+ * The chat's document and its SDK are there only where the SDK is installed and the idproxy has sessions.
+ * @throws TypeError when `idproxyUrl` is no http URL; whatever reading the folder or the SDK throws
  */
-export function createWelcomeRoutes({ idproxyUrl, folder = new URL('./web/', import.meta.url) }: WelcomeDeps): Router {
-  const policy = toPolicy(new URL(idproxyUrl).origin);
+export function createWelcomeRoutes(deps: WelcomeDeps): Router {
+  const { idproxyUrl, hasSessions, folder = new URL('./web/', import.meta.url), sdkFrom } = deps;
+  const policies = toPolicies(idproxyUrl);
+  const sdk = findChatSdk(sdkFrom);
+  const sdkPath = `/welcome/kore-web-sdk-${sdk?.version}.js`;
+  const chat = sdk === undefined ? 'no-sdk' : hasSessions ? 'ready' : 'no-sessions';
+  const values: Readonly<Record<string, string>> = { idproxyUrl, chat, sdkPath };
+  const pageHeaders: Headers = { 'Content-Security-Policy': policies.page, 'Cache-Control': 'no-cache' };
+  const chatHeaders: Headers = {
+    ...pageHeaders,
+    'Content-Security-Policy': policies.chat,
+    'X-Frame-Options': 'SAMEORIGIN',
+    'Permissions-Policy': 'camera=(), geolocation=(), microphone=()',
+  };
+
   const router = Router({ caseSensitive: true });
-  for (const name of readdirSync(folder)) {
-    const mediaType = MEDIA_TYPES[extname(name)];
-    if (mediaType === undefined) continue;
-    const text = readFileSync(new URL(name, folder), 'utf8');
-    const path = name === PAGE ? '/' : `/welcome/${name}`;
-    const body = name === PAGE ? text.replaceAll(IDPROXY_URL_MARK, () => escapeAttribute(idproxyUrl)) : text;
+  const add = (path: string, body: Buffer, mediaType: string, headers: Headers): void => {
     router
       .route(path)
-      .get(serve(body, mediaType, policy))
+      .get(serve(body, { 'Content-Type': mediaType, ...headers }))
       .all(allowOnly('GET'));
+  };
+  for (const name of readdirSync(folder)) {
+    const mediaType = MEDIA_TYPES[extname(name)];
+    if (mediaType === undefined || (name === CHAT && chat !== 'ready')) continue;
+    const text = readFileSync(new URL(name, folder), 'utf8');
+    const body = Buffer.from(extname(name) === '.html' ? fillIn(text, values) : text);
+    add(name === PAGE ? '/' : `/welcome/${name}`, body, mediaType, name === CHAT ? chatHeaders : pageHeaders);
+  }
+  if (sdk !== undefined && chat === 'ready') {
+    add(sdkPath, sdk.script, 'text/javascript; charset=utf-8', { ...pageHeaders, 'Cache-Control': KEEP_FOR_A_YEAR });
   }
   return router;
 }
 
-/** SECURITY: only the page's own files run, they talk to the two servers alone, and no text ever becomes markup. */
-function toPolicy(idproxyOrigin: string): string {
-  if (!ORIGIN.test(idproxyOrigin)) throw new TypeError('the URL of the idproxy has no origin that a policy can name');
-  return [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    `connect-src 'self' ${idproxyOrigin}`,
-    'img-src data:',
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'",
-    "trusted-types 'none'",
-  ].join('; ');
-}
-
-function serve(text: string, mediaType: string, policy: string): RequestHandler {
-  const body = Buffer.from(text);
+function serve(body: Buffer, headers: Headers): RequestHandler {
   return function servePage(_req, res) {
-    res.setHeader('Content-Type', mediaType);
-    res.setHeader('Content-Security-Policy', policy);
-    res.setHeader('Cache-Control', 'no-cache');
+    for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
     res.setHeader('Content-Length', body.length);
     res.end(body);
   };
+}
+
+/** Puts values where `{{name}}` stands in an attribute. */
+function fillIn(text: string, values: Readonly<Record<string, string>>): string {
+  return text.replaceAll(/\{\{(\w+)\}\}/g, (mark, name: string) => {
+    const value = values[name];
+    return value === undefined ? mark : escapeAttribute(value);
+  });
 }
 
 function escapeAttribute(text: string): string {

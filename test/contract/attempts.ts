@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 
 import { sha256Hex } from '../../src/core/secret.ts';
 import { AppError } from '../../src/core/errors.ts';
-import type { ExchangeAttempt, ReplayClaim } from '../../src/stores/ports.ts';
+import type {
+  ExchangeAttempt,
+  FoundSession,
+  IdentityClaim,
+  ReplayClaim,
+  SessionName,
+  Store,
+} from '../../src/stores/ports.ts';
 
 const HOUR_MS = 3_600_000;
+/** The conversation outlasts the session, as it does in the service. */
+const ACTIVE_MS = HOUR_MS + 300_000;
 
 /** The shard of every attempt that does not ask for another one. */
 export const TAG = '0a1b';
@@ -19,6 +28,7 @@ export interface AttemptTraits {
   readonly sessionMs?: number;
   /** Null: an assertion without `jti`. */
   readonly replay?: Partial<ReplayClaim> | null;
+  readonly identity?: Partial<IdentityClaim>;
 }
 
 /** Random hexadecimal characters, as long as a SHA-256. */
@@ -26,6 +36,21 @@ export const randomKey = (): string => sha256Hex(randomBytes(32).toString('hex')
 
 /** The name of a replay record in the format that the service writes. */
 export const randomReplayKey = (): string => `jti:v1:${randomKey()}`;
+
+/** A kept user whom nobody has seen before, unless `traits` say otherwise. */
+export function createIdentity(traits: Partial<IdentityClaim> = {}): IdentityClaim {
+  return {
+    id: randomUUID(),
+    owner: 'cs-1',
+    isKept: true,
+    body: '["alice",1700000000]',
+    incarnation: randomBytes(8).toString('base64url'),
+    conversation: randomUUID(),
+    mayCreate: true,
+    activeMs: ACTIVE_MS,
+    ...traits,
+  };
+}
 
 /** An exchange that meets no other one unless `traits` say so. */
 export function createAttempt({ replay = {}, ...traits }: AttemptTraits = {}): ExchangeAttempt {
@@ -35,14 +60,29 @@ export function createAttempt({ replay = {}, ...traits }: AttemptTraits = {}): E
     expiresInMs: traits.sessionMs ?? HOUR_MS,
   };
   const tag = traits.tag ?? TAG;
-  if (replay === null) return { tag, session };
+  const identity = createIdentity(traits.identity);
+  if (replay === null) return { tag, session, identity };
   const claim = { key: randomReplayKey(), formerKeys: [], expiresInMs: HOUR_MS, reuseWindowMs: 0, ...replay };
-  return { tag, session, replay: claim };
+  return { tag, session, identity, replay: claim };
 }
 
 /** The same `jti` again, under another assertion: its bearer, and so its session, is another one. */
 export function withOtherSession(attempt: ExchangeAttempt): ExchangeAttempt {
   return { ...attempt, session: { ...attempt.session, key: randomKey() } };
+}
+
+/** Where the session of an attempt is. */
+export const sessionNameOf = ({ tag, session }: ExchangeAttempt): SessionName => ({ tag, key: session.key });
+
+/** The body of a live session. @returns undefined where there is none */
+export async function findBody(store: Store, tag: string, key: string): Promise<string | undefined> {
+  return (await store.sessions.find(tag, key))?.body;
+}
+
+/** A session as it is found: with its user, who is now in that conversation. */
+export function toFound({ session, identity }: ExchangeAttempt, conversation = identity.conversation): FoundSession {
+  const { id, owner, isKept, body } = identity;
+  return { body: session.body, identity: { id, owner, isKept, body, conversation } };
 }
 
 /** The replay record's key. @throws TypeError on an attempt without `jti` */

@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import type { Collection, DocumentStore, Store } from '../../src/stores/ports.ts';
+import type { Collection, DocumentStore } from '../../src/stores/ports.ts';
 import { randomKey, until } from './attempts.ts';
-
-interface Opened {
-  readonly store: Store;
-  /** One more store on the same backend. */
-  readonly open: () => Promise<Store>;
-}
+import type { Opened } from './opened.ts';
 
 /** What every backend owes to whoever keeps documents in it. */
 export function describeDocuments(opened: () => Opened): void {

@@ -4,6 +4,7 @@
  *   embedded-worker.js <file> loop           exchanges for ever; prints each key whose grant was acknowledged
  *   embedded-worker.js <file> race <keys>    waits for the document "go", exchanges every key, prints each outcome
  *   embedded-worker.js <file> fill           exchanges until it is refused, then the refused key until it is granted
+ *   embedded-worker.js <file> end            ends one thing of each kind; prints kind and id of each
  */
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -64,5 +65,22 @@ async function fill(): Promise<void> {
   }
 }
 
-const MODES: Record<string, () => Promise<void>> = { loop, race, fill };
+async function end(): Promise<void> {
+  const revoked = createAttempt();
+  const removed = createAttempt();
+  const guest = createAttempt({ identity: { isKept: false } });
+  const sub = createAttempt();
+  for (const attempt of [revoked, removed, guest, sub]) await store.sessions.exchange(attempt);
+  await store.sessions.revoke(revoked.tag, revoked.session.key);
+  await store.identities.remove(removed.identity.id);
+  const merge = { ids: [guest.identity.id], needsProof: false };
+  await store.sessions.exchange(createAttempt({ identity: { id: sub.identity.id, merge } }));
+  print('session', `${revoked.tag}.${revoked.session.key}`);
+  print('identity', removed.identity.id);
+  print('conversation', sub.identity.conversation);
+  print('identity', guest.identity.id);
+  await store.close();
+}
+
+const MODES: Record<string, () => Promise<void>> = { loop, race, fill, end };
 await (MODES[mode] ?? (() => Promise.reject(new TypeError(`unknown mode: ${mode}`))))();

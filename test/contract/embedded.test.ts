@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { createEmbeddedStore } from '../../src/stores/embedded.ts';
 import { createTempFolder } from '../support/processes.ts';
-import { createAttempt, TAG } from './attempts.ts';
+import { createAttempt, findBody, TAG } from './attempts.ts';
 import { describeStore } from './store-contract.ts';
 
 /** A clock that stands still until a test moves it. */
@@ -48,7 +48,7 @@ test('a record and a session live to the last millisecond, and not one longer', 
     for (const [index, { passMs, kind, isFound }] of steps.entries()) {
       clock.passMs(passMs);
       assert.equal(await exchange(), kind, `step ${index}`);
-      assert.equal((await store.sessions.find(TAG, key)) !== undefined, isFound, `step ${index}`);
+      assert.equal((await findBody(store, TAG, key)) !== undefined, isFound, `step ${index}`);
     }
   } finally {
     await store.close();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Secret } from '../../src/core/secret.ts';
 import { createRedisStore } from '../../src/stores/redis.ts';
 import type { ExchangeAttempt, Store } from '../../src/stores/ports.ts';
-import { replayKeyOf, TAG, until } from './attempts.ts';
+import { findBody, replayKeyOf, TAG, until } from './attempts.ts';
 
 /** What a test says of a store; `problems` collects what the store tells its operator. */
 export interface RedisTraits {
@@ -33,9 +33,18 @@ export const recordOf = (attempt: ExchangeAttempt): string => `cs:{${TAG}}:${rep
 /** The name of its session. */
 export const sessionOf = (attempt: ExchangeAttempt): string => `cs:{${TAG}}:ses:${attempt.session.key}`;
 
+/** The name of its identity. */
+export const identityOf = ({ identity }: ExchangeAttempt): string => `cs:idn:${identity.id}`;
+/** Everything that an attempt may leave. */
+export const keysOf = (attempt: ExchangeAttempt): string[] => [
+  recordOf(attempt),
+  sessionOf(attempt),
+  identityOf(attempt),
+];
+
 /** Asserts that an attempt can be made exactly once more. */
 export async function expectOneGrant(store: Store, attempt: ExchangeAttempt): Promise<void> {
   assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
   assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'replayed' });
-  assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
+  assert.equal(await findBody(store, TAG, attempt.session.key), attempt.session.body);
 }

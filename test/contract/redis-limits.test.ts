@@ -5,8 +5,8 @@ import { Redis } from 'ioredis';
 
 import type { Store } from '../../src/stores/ports.ts';
 import { startRedis, type RedisProcess } from '../support/processes.ts';
-import { createAttempt, expectUnavailable, replayKeyOf, TAG, until } from './attempts.ts';
-import { createStoreOn, openStoreOn, untilReady } from './redis-backend.ts';
+import { createAttempt, expectUnavailable, findBody, replayKeyOf, sessionNameOf, TAG, until } from './attempts.ts';
+import { createStoreOn, identityOf, openStoreOn, untilReady } from './redis-backend.ts';
 
 /** What one replay record may take in Redis, in bytes. */
 const RECORD_LIMIT_BYTES = 200;
@@ -85,8 +85,8 @@ describe('a Redis with limits', () => {
     for (const attempt of attempts) {
       assert.match(await expectUnavailable(store.sessions.exchange(attempt)), /OOM/);
     }
-    assert.equal(await direct.dbsize(), 2, 'a refused exchange wrote something');
-    assert.equal(await store.sessions.find(TAG, before.session.key), before.session.body);
+    assert.equal(await direct.dbsize(), 4, 'a refused exchange wrote something');
+    assert.equal(await findBody(store, TAG, before.session.key), before.session.body);
     assert.equal(await store.sessions.revoke(TAG, before.session.key), true, 'a session can be ended all the same');
 
     await direct.config('SET', 'maxmemory', '0');
@@ -110,13 +110,21 @@ describe('a Redis with limits', () => {
       for (let count = 0; count < 20; count++) await store.sessions.exchange(createAttempt());
       for (let count = 0; count < 5; count++) await store.sessions.exchange(attempt);
       await store.sessions.exchange(createAttempt({ replay: null }));
-      await store.sessions.find(TAG, attempt.session.key);
+      const guest = createAttempt({ identity: { isKept: false } });
+      const merge = { ids: ['nobody', guest.identity.id], needsProof: true, proof: sessionNameOf(guest) };
+      await store.sessions.exchange(guest);
+      await store.sessions.exchange(createAttempt({ identity: { merge } }));
+      assert.equal(await findBody(store, TAG, guest.session.key), undefined, 'merged');
+      await findBody(store, TAG, attempt.session.key);
       await store.sessions.revoke(TAG, attempt.session.key);
       await direct.echo(marker);
       await until(() => sent.includes(marker), 'the monitor has caught up');
       // The watch of documents and the offset to the server's clock take their turns on timers of their own.
       const commands = sent.slice(0, sent.indexOf(marker)).filter((name) => !['time', 'hget', 'info'].includes(name));
-      assert.deepEqual(commands, [...Array.from({ length: 26 }, () => 'evalsha'), 'get', 'del']);
+      assert.deepEqual(
+        commands,
+        Array.from({ length: 31 }, () => 'evalsha'),
+      );
     } finally {
       monitor.disconnect();
       watcher.disconnect();
@@ -141,7 +149,8 @@ describe('a Redis with limits', () => {
     const [recordMs, sessionMs] = [await direct.pttl(record), await direct.pttl(session)];
     assert.ok(recordMs > 20_000 && recordMs <= 30_000, `${recordMs} ms`);
     assert.ok(sessionMs > 50_000 && sessionMs <= 60_000, `${sessionMs} ms`);
-    assert.equal(await direct.dbsize(), 2, 'an exchange leaves more than a record and a session');
+    assert.equal(await direct.exists(identityOf(attempt), 'cs:idns:cs-1'), 2);
+    assert.equal(await direct.dbsize(), 4, 'an exchange leaves more than a record, a session, a user and their place');
   });
 
   test('reuse does not lengthen the life of a record', async () => {

@@ -5,14 +5,23 @@ import { AppError } from '../../src/core/errors.ts';
 import type { ExchangeAttempt, Store } from '../../src/stores/ports.ts';
 import {
   createAttempt,
+  createIdentity,
   expectUnavailable,
+  findBody,
   randomKey,
   randomReplayKey,
   TAG,
   until,
   withOtherSession,
 } from './attempts.ts';
+import { describeConversations } from './conversation-contract.ts';
 import { describeDocuments } from './document-contract.ts';
+import { describeEndings } from './ending-contract.ts';
+import { describeIdentities } from './identity-contract.ts';
+import { describeMerges } from './merge-contract.ts';
+import { describeMergeRaces } from './merge-race-contract.ts';
+import type { Opened } from './opened.ts';
+import { describeTickets } from './ticket-contract.ts';
 
 /** One backend under test; every store that it opens sees the same data. */
 export interface Backend {
@@ -55,7 +64,7 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
       test('a fresh jti is granted, and its session is found', async () => {
         const attempt = createAttempt({ body: '{"sub":"älice\u0000 😀"}' });
         assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
-        assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
+        assert.equal(await findBody(store, TAG, attempt.session.key), attempt.session.body);
       });
 
       test('the same jti again is a replay, and writes nothing', async () => {
@@ -63,10 +72,13 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         assert.equal(await exchange(attempt), 'granted');
         const changed = { ...attempt, session: { ...attempt.session, body: 'changed' } };
         assert.deepEqual(await store.sessions.exchange(changed), { kind: 'replayed' });
-        assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
+        assert.equal(await findBody(store, TAG, attempt.session.key), attempt.session.body);
         const other = withOtherSession(attempt);
         assert.equal(await exchange(other), 'replayed');
-        assert.equal(await store.sessions.find(TAG, other.session.key), undefined);
+        assert.equal(await findBody(store, TAG, other.session.key), undefined);
+        const stranger = { ...attempt, identity: createIdentity() };
+        assert.equal(await exchange(stranger), 'replayed');
+        assert.equal(await store.identities.get(stranger.identity.id), undefined);
       });
 
       test('within the reuse window the first session is had again', async () => {
@@ -81,7 +93,7 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         const attempt = createAttempt({ replay: { reuseWindowMs: SHORT_MS } });
         assert.equal(await exchange(attempt), 'granted');
         await backend.afterwards(SHORT_MS + 1, async () => (await exchange(attempt)) === 'replayed');
-        assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
+        assert.equal(await findBody(store, TAG, attempt.session.key), attempt.session.body);
       });
 
       test('nothing is reused after the session was revoked', async () => {
@@ -96,14 +108,14 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         const other = withOtherSession(attempt);
         assert.equal(await exchange(attempt), 'granted');
         assert.equal(await exchange(other), 'replayed');
-        assert.equal(await store.sessions.find(TAG, other.session.key), undefined);
+        assert.equal(await findBody(store, TAG, other.session.key), undefined);
       });
 
       test('an assertion without jti is granted every time', async () => {
         const attempt = createAttempt({ replay: null });
         assert.equal(await exchange(attempt), 'granted');
         assert.equal(await exchange(attempt), 'granted');
-        assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
+        assert.equal(await findBody(store, TAG, attempt.session.key), attempt.session.body);
       });
 
       test('a jti that an earlier format recorded is taken, wherever it stands in the list', async () => {
@@ -112,7 +124,7 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         assert.equal(await exchange(former), 'granted');
         const upgraded = createAttempt({ replay: { formerKeys, reuseWindowMs: WINDOW_MS } });
         assert.equal(await exchange(upgraded), 'replayed');
-        assert.equal(await store.sessions.find(TAG, upgraded.session.key), undefined);
+        assert.equal(await findBody(store, TAG, upgraded.session.key), undefined);
         const untaken = createAttempt({ replay: { formerKeys: [randomReplayKey()] } });
         assert.equal(await exchange(untaken), 'granted');
       });
@@ -162,15 +174,15 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         const second = createAttempt({ body: 'second', sessionKey: `bc${stem}`, replay: { key: `jti:v1:${stem}a` } });
         assert.equal(await exchange(first), 'granted');
         assert.equal(await exchange(second), 'granted');
-        assert.equal(await store.sessions.find(TAG, first.session.key), 'first');
-        assert.equal(await store.sessions.find(TAG, second.session.key), 'second');
+        assert.equal(await findBody(store, TAG, first.session.key), 'first');
+        assert.equal(await findBody(store, TAG, second.session.key), 'second');
       });
 
       test('a session and a replay record of one name do not meet', async () => {
         const key = randomReplayKey();
         const attempt = createAttempt({ body: 'mine', sessionKey: key, replay: { key } });
         assert.equal(await exchange(attempt), 'granted');
-        assert.equal(await store.sessions.find(TAG, key), 'mine');
+        assert.equal(await findBody(store, TAG, key), 'mine');
         assert.equal(await store.sessions.revoke(TAG, key), true);
         assert.equal(await exchange(attempt), 'replayed');
       });
@@ -185,9 +197,14 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         const granted = attempts.filter((_, index) => outcomes[index]?.kind === 'granted');
         assert.equal(granted.length, 1);
         assert.equal(outcomes.filter(({ kind }) => kind === 'replayed').length, 199);
-        const found = await Promise.all(attempts.map(({ session }) => store.sessions.find(TAG, session.key)));
+        const found = await Promise.all(attempts.map(({ session }) => findBody(store, TAG, session.key)));
         assert.equal(found.filter((body) => body !== undefined).length, 1);
         assert.notEqual(found[attempts.indexOf(granted[0] ?? createAttempt())], undefined);
+        const users = await Promise.all(attempts.map(({ identity }) => store.identities.get(identity.id)));
+        assert.deepEqual(
+          users.map((user) => user?.id),
+          attempts.map((attempt) => (granted.includes(attempt) ? attempt.identity.id : undefined)),
+        );
       });
 
       test('closing while busy finishes what was begun: what was granted is kept, the rest can come again', async () => {
@@ -208,14 +225,14 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         assert.ok(outcomes.includes('granted'), 'nothing was finished');
         for (const [index, attempt] of attempts.entries()) {
           assert.equal(await exchange(attempt), outcomes[index] === 'granted' ? 'replayed' : 'granted');
-          assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
+          assert.equal(await findBody(store, TAG, attempt.session.key), attempt.session.body);
         }
       });
     });
 
     describe('sessions', () => {
       test('an unknown session is neither found nor revoked', async () => {
-        assert.equal(await store.sessions.find(TAG, randomKey()), undefined);
+        assert.equal(await findBody(store, TAG, randomKey()), undefined);
         assert.equal(await store.sessions.revoke(TAG, randomKey()), false);
       });
 
@@ -223,9 +240,9 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         const other = await open();
         const attempt = createAttempt();
         await store.sessions.exchange(attempt);
-        assert.equal(await other.sessions.find(TAG, attempt.session.key), attempt.session.body);
+        assert.equal(await findBody(other, TAG, attempt.session.key), attempt.session.body);
         assert.equal(await other.sessions.revoke(TAG, attempt.session.key), true);
-        assert.equal(await store.sessions.find(TAG, attempt.session.key), undefined);
+        assert.equal(await findBody(store, TAG, attempt.session.key), undefined);
         assert.equal(await store.sessions.revoke(TAG, attempt.session.key), false);
       });
 
@@ -233,7 +250,7 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         const attempt = createAttempt({ sessionMs: SHORT_MS, replay: { reuseWindowMs: WINDOW_MS } });
         const { key } = attempt.session;
         assert.equal(await exchange(attempt), 'granted');
-        await backend.afterwards(SHORT_MS, async () => (await store.sessions.find(TAG, key)) === undefined);
+        await backend.afterwards(SHORT_MS, async () => (await findBody(store, TAG, key)) === undefined);
         assert.equal(await store.sessions.revoke(TAG, key), false);
         assert.equal(await exchange(attempt), 'replayed');
       });
@@ -241,7 +258,7 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
       test('a body of 64 KiB comes back as it was', async () => {
         const attempt = createAttempt({ body: 'ü'.repeat(32_768) });
         assert.equal(await exchange(attempt), 'granted');
-        assert.equal(await store.sessions.find(TAG, attempt.session.key), attempt.session.body);
+        assert.equal(await findBody(store, TAG, attempt.session.key), attempt.session.body);
       });
     });
 
@@ -257,6 +274,14 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         await expectUnavailable(closed.sessions.exchange(createAttempt()));
         await expectUnavailable(closed.sessions.find(TAG, randomKey()));
         await expectUnavailable(closed.sessions.revoke(TAG, randomKey()));
+        await expectUnavailable(closed.identities.create(createIdentity()));
+        await expectUnavailable(closed.identities.get('a'));
+        await expectUnavailable(closed.identities.list('a', '', 1));
+        await expectUnavailable(closed.identities.remove('a'));
+        await expectUnavailable(closed.conversations.append('a', 'b', ['c'], 1));
+        await expectUnavailable(closed.conversations.read('b'));
+        await expectUnavailable(closed.tickets.put('a', 'b', 1_000));
+        await expectUnavailable(closed.tickets.take('a'));
         await expectUnavailable(closed.documents.list('apps'));
         await expectUnavailable(closed.documents.get('apps', 'a'));
         await expectUnavailable(closed.documents.insert('apps', 'a', '{}'));
@@ -273,12 +298,19 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         const second = await open();
         assert.deepEqual(await second.sessions.exchange(attempt), { kind: 'replayed' });
         await until(
-          async () => (await second.sessions.find(TAG, attempt.session.key)) !== undefined,
+          async () => (await findBody(second, TAG, attempt.session.key)) !== undefined,
           'the session is found',
         );
       });
     });
 
-    describeDocuments(() => ({ store, open }));
+    const context = (): Opened => ({ store, open, afterwards: backend.afterwards });
+    describeDocuments(context);
+    describeIdentities(context);
+    describeMerges(context);
+    describeMergeRaces(context);
+    describeConversations(context);
+    describeTickets(context);
+    describeEndings(context);
   });
 }

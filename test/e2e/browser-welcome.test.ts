@@ -199,7 +199,7 @@ describe('the demo page', () => {
     await walkThrough(page);
     assert.equal(await step(page, 'mint').outcome.innerText(), `Signed for ${name}.`);
     assert.equal(await page.locator('img').count(), 0);
-    assert.equal(await page.title(), 'Countersign: mint, exchange, ask');
+    assert.equal(await page.title(), 'Countersign: mint, exchange, ask, chat');
     assert.deepEqual([...uncaught, ...consoleErrors], []);
   });
 

@@ -10,7 +10,7 @@ import { isHashOf, sha256Hex } from '../../src/core/secret.ts';
 import { parseKeyList } from '../../src/http/key-list.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { startServer } from '../../src/http/server.ts';
-import { createIdproxyApp, type IdproxySettings } from '../../src/idproxy/create-idproxy-app.ts';
+import { createPlatform, type PlatformSettings } from '../../src/cli/create-platform.ts';
 import { createEmbeddedStore } from '../../src/stores/embedded.ts';
 import { createVault, type Vault } from '../../src/vault/vault.ts';
 import { createTempFolder } from '../support/processes.ts';
@@ -51,7 +51,7 @@ export async function startAdmin(
     folder: given,
     masterKey = MASTER_KEY,
     ...settings
-  }: Partial<IdproxySettings> & { folder?: string; masterKey?: Buffer } = {},
+  }: Partial<PlatformSettings> & { folder?: string; masterKey?: Buffer } = {},
 ): Promise<AdminUnderTest> {
   const folder = given ?? (await createTempFolder());
   if (given === undefined) t.after(() => rm(folder, { recursive: true, force: true }));
@@ -60,10 +60,11 @@ export async function startAdmin(
   const store = createEmbeddedStore({ path: join(folder, 'countersign.db'), clock: systemClock });
   const token = createToken(32);
   const hash = sha256Hex(token);
-  const idproxy = createIdproxyApp(
+  const idproxy = createPlatform(
     {
       publicUrl: () => 'http://127.0.0.1',
       rateLimitPerMinute: 100_000,
+      botTimeoutMs: 2_000,
       cors: { origins: ['http://page.example'], allowLoopback: false, allowCredentials: false },
       ...settings,
     },
@@ -77,12 +78,14 @@ export async function startAdmin(
       trustProxy: false,
       isAdmin: (candidate) => isHashOf(candidate, hash),
       introspectionKeys: parseKeyList(''),
+      contextKeys: parseKeyList(''),
+      bot: undefined,
     },
   );
   const server = await startServer(idproxy.app, { host: '127.0.0.1', port: 0 });
   t.after(async () => {
     await server.close();
-    idproxy.close();
+    await idproxy.close();
     await store.close();
   });
 

@@ -10,6 +10,8 @@ const DEFAULTS = {
   jwe: { required: false, algs: ['RSA-OAEP'], encs: ['A128CBC-HS256', 'A128GCM', 'A256GCM'] },
   allowAnonymous: false,
   autoRegister: true,
+  merge: { allowKnown: false, requireProof: false },
+  requireSecureRtm: false,
   audiences: AUDIENCES,
   bots: [],
   enabled: true,

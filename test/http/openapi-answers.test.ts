@@ -5,6 +5,7 @@ import { type ErrorCode, ERRORS } from '../../src/core/errors.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createRsaPrivateKeyPem, parseRsaPrivateKey, toPublicJwk } from '../../src/jose/jwk.ts';
+import { createIdentities } from '../../src/sessions/identity.ts';
 import { createBearer } from '../../src/idproxy/bearer.ts';
 import { createRsaPair } from '../support/assertions.ts';
 import {
@@ -21,6 +22,7 @@ import {
   readOpenapi,
   startOpenapiJudge,
 } from '../support/openapi.ts';
+import { createAttempt } from '../contract/attempts.ts';
 import { startIssuer } from './issuer/issuer-under-test.ts';
 import { answerJson, startUpstream } from './issuer/upstream-under-test.ts';
 import {
@@ -41,7 +43,7 @@ const EXCHANGES = ['authorize', 'grantJwt', 'grantJwtVersioned', 'requestToken']
 const MINTS = ['mintAssertion', 'mintAssertionForMobile'];
 
 /** What no request can bring about: these two read nothing that could be broken. */
-const UNFORESEEN = ['revokeToken 500', 'deleteApp 500'];
+const UNFORESEEN = ['revokeToken 500', 'deleteApp 500', 'registerIdentity 500', 'eraseIdentity 500'];
 
 test('real answers are as the description says', async (t) => {
   const document = await readOpenapi();
@@ -89,10 +91,10 @@ test('real answers are as the description says', async (t) => {
   };
   /** Sends the operation's good request, or `call`, with the credential it needs. */
   const sendGood = async (operation: Operation, at: World, call?: Call): Promise<RawAnswer> => {
-    const { headers, body, clientId } = call ?? (await GOOD_CALLS[operation.operationId]?.(at)) ?? {};
+    const { headers, body, ...rest } = call ?? (await GOOD_CALLS[operation.operationId]?.(at)) ?? {};
     const sent = toJsonCall(body);
     const all = { ...sent, headers: { ...sent.headers, ...toCredential(operation, at.bearer), ...headers } };
-    return send(baseUrl(operation, at.idproxy), operation, { ...all, ...(clientId !== undefined && { clientId }) });
+    return send(baseUrl(operation, at.idproxy), operation, { ...all, ...rest });
   };
   const documents = ({ responses }: Operation, code: string): boolean =>
     Object.values(responses).some((one) => listCodes(one).includes(code));
@@ -106,12 +108,12 @@ test('real answers are as the description says', async (t) => {
       const bases = operation.servers.map((server) => (server === 'idproxy' ? world.idproxy.url : issuer.url));
       for (const mediaType of Object.keys(requestBody?.content ?? { none: {} })) {
         for (const base of bases) {
-          const { body, clientId = 'x' } = await createCall(world);
+          const { body, headers: _, ...rest } = await createCall(world);
           const isForm = mediaType === 'application/x-www-form-urlencoded';
           const sent = body !== undefined && isForm ? toFormCall(body) : toJsonCall(body);
           const headers = { ...sent.headers, ...toCredential(operation, world.bearer) };
           if (body !== undefined) await judge.checkRequest(operation, headers, sent.text);
-          await expectStatus(operation, await send(base, operation, { ...sent, headers, clientId }), status);
+          await expectStatus(operation, await send(base, operation, { ...sent, ...rest, headers }), status);
         }
       }
     }
@@ -141,7 +143,9 @@ test('real answers are as the description says', async (t) => {
 
   await t.test('header fields that are too large', async () => {
     for (const operation of operations.values()) {
-      const answer = await send(baseUrl(operation), operation, { headers: { 'x-long': 'x'.repeat(20_000) } });
+      // More than the issuer takes, or than the idproxy does.
+      const size = operation.servers.includes('idproxy') ? 70_000 : 20_000;
+      const answer = await send(baseUrl(operation), operation, { headers: { 'x-long': 'x'.repeat(size) } });
       await expectStatus(operation, answer, 431);
     }
   });
@@ -184,6 +188,8 @@ test('real answers are as the description says', async (t) => {
       disabled: await register({ enabled: false }),
     };
     const bound = await register({ bots: ['st-1'] });
+    const merging = await register({ allowAnonymous: true, merge: { requireProof: true } });
+    assert.equal((await idproxy.authorize(merging.sign({ sub: 'visitor', isAnonymous: true }))).status, 200);
     for (const operation of EXCHANGES.map(find)) {
       const present = (assertion: string, more: JsonObject = {}): Promise<RawAnswer> =>
         sendGood(operation, world, { body: { ...toGrantBody(operation.operationId, assertion), ...more } });
@@ -193,6 +199,8 @@ test('real answers are as the description says', async (t) => {
       const twice = app.sign();
       assert.equal((await present(twice)).status, 200);
       await expectFailure(operation, await present(twice), 'replayed');
+      const unproven = merging.sign({ identityToMerge: 'visitor' });
+      await expectFailure(operation, await present(unproven), 'merge_unproven');
       if (!documents(operation, 'bot_refused')) continue;
       await expectFailure(operation, await present(bound.sign(), { botInfo: { taskBotId: 'st-2' } }), 'bot_refused');
     }
@@ -215,22 +223,29 @@ test('real answers are as the description says', async (t) => {
     const app = await idproxy.register({ algorithm: 'HS256', bots: ['st-1'] });
     const holder = { ...world, bearer: await signIn(idproxy, app) };
     const starts = ['startRealTime', 'startRealTimeVersioned'].map(find);
+    const readings = ['readMessages', 'readMessagesVersioned'].map(find);
     for (const start of starts) {
-      await expectFailure(
-        start,
-        await sendGood(start, holder, { body: { botInfo: { taskBotId: 'st-2' } } }),
-        'bot_forbidden',
-      );
-      await expectFailure(
-        start,
-        await sendGood(start, holder, { body: { botInfo: { taskBotId: 'st-1' } } }),
-        'realtime_unavailable',
-      );
+      const refused = await sendGood(start, holder, { body: { botInfo: { taskBotId: 'st-2' } } });
+      await expectFailure(start, refused, 'bot_forbidden');
+    }
+    for (const reading of readings) {
+      await expectFailure(reading, await sendGood(reading, holder, { query: { botId: 'st-2' } }), 'bot_forbidden');
+      await expectFailure(reading, await sendGood(reading, holder, { query: { limit: '0' } }), 'invalid_request');
     }
     await idproxy.admin('PATCH', `/admin/apps/${app.clientId}`, { enabled: false });
-    for (const operation of [...starts, find('getUserInfo')]) {
+    for (const operation of [...starts, ...readings, find('getUserInfo')]) {
       await expectFailure(operation, await sendGood(operation, holder), 'client_forbidden');
     }
+    const botless = await startWorld(BACKENDS.embedded, { bot: undefined });
+    for (const start of starts) await expectFailure(start, await sendGood(start, botless), 'realtime_unavailable');
+  });
+
+  await t.test('sessions and bots that cannot be named', async () => {
+    const context = find('getSessionContext');
+    await expectFailure(context, await sendGood(context, world, { query: {} }), 'invalid_request');
+    await expectFailure(context, await sendGood(context, world, { query: { sessionId: 'x' } }), 'session_not_found');
+    for (const theme of ['readTheme', 'readThemeVersioned'].map(find))
+      await expectFailure(theme, await sendGood(theme, world, { botId: '%ff' }), 'invalid_request');
   });
 
   await t.test('apps that are not there, cannot be named, or change meanwhile', async () => {
@@ -249,6 +264,26 @@ test('real answers are as the description says', async (t) => {
     }
     const contended = await startWorld(openContended);
     await expectFailure(find('updateApp'), await sendGood(find('updateApp'), contended), 'app_conflict');
+  });
+
+  await t.test('users who are not there, cannot be named, or are there already', async () => {
+    const { clientId } = world.app;
+    const nobody = { body: { clientId, subject: 'nobody' } };
+    await expectFailure(
+      find('lookUpIdentity'),
+      await sendGood(find('lookUpIdentity'), world, nobody),
+      'identity_not_found',
+    );
+    for (const operation of ['getIdentity', 'exportIdentity', 'eraseIdentity'].map(find)) {
+      await expectFailure(operation, await sendGood(operation, world, { userId: 'u-nobody' }), 'identity_not_found');
+      await expectFailure(operation, await sendGood(operation, world, { userId: '%ff' }), 'invalid_request');
+    }
+    await expectFailure(find('listIdentities'), await sendGood(find('listIdentities'), world, {}), 'invalid_request');
+    const register = find('registerIdentity');
+    const known = { body: { clientId, subject: 'alice@example.com' } };
+    await expectFailure(register, await sendGood(register, world, known), 'identity_exists');
+    const homeless = { body: { clientId: 'cs-nobody', subject: 'alice@example.com' } };
+    await expectFailure(register, await sendGood(register, world, homeless), 'app_not_found');
   });
 
   await t.test('the refusals of the issuer', async () => {
@@ -336,9 +371,23 @@ test('real answers are as the description says', async (t) => {
   await t.test('a store that holds something else', async () => {
     const broken = await startWorld();
     const { documents: stored, sessions } = broken.idproxy.store;
-    const { sessionKey, tag, text: bearer } = createBearer('0000');
-    await sessions.exchange({ tag, session: { key: sessionKey, body: '{', expiresInMs: 60_000 } });
+    const { key, tag, text: bearer } = createBearer('0000');
+    await sessions.exchange({
+      tag,
+      identity: createAttempt().identity,
+      session: { key, body: '{', expiresInMs: 60_000 },
+    });
     assert.ok(await stored.update('apps', broken.app.clientId, '{}', 1));
+    const alice = createIdentities(broken.idproxy.vault.deriveKey('user-id'));
+    const { clientId } = broken.app;
+    const unreadable = { ...alice.create(clientId, 'carol', false, 0), body: '{' };
+    assert.ok(await broken.idproxy.store.identities.create(unreadable));
+    const named: Readonly<Record<string, Call>> = {
+      lookUpIdentity: { body: { clientId, subject: 'carol' } },
+      getIdentity: { userId: `u-${unreadable.id}` },
+      exportIdentity: { userId: `u-${unreadable.id}` },
+      listIdentities: { query: { clientId } },
+    };
     const keyless = await startUnused();
     assert.ok(await keyless.idproxy.store.documents.insert('platform-keys', 'jwe-1', '{}'));
     for (const operation of operations.values()) {
@@ -347,7 +396,7 @@ test('real answers are as the description says', async (t) => {
         documents(operation, 'internal') && !UNFORESEEN.includes(`${operationId} 500`) && !MINTS.includes(operationId);
       if (!isReached) continue;
       const at = ['getJwks', 'createApp'].includes(operationId) ? keyless : { ...broken, bearer };
-      await expectFailure(operation, await sendGood(operation, at), 'internal');
+      await expectFailure(operation, await sendGood(operation, at, named[operationId]), 'internal');
     }
   });
 
@@ -360,7 +409,7 @@ test('real answers are as the description says', async (t) => {
     }
     for (const operation of operations.values()) {
       if (operation.servers.length > 1) continue;
-      const answer = await fetch(baseUrl(operation) + operation.path.replace('{clientId}', 'x'), {
+      const answer = await fetch(baseUrl(operation) + operation.path.replace(/\{\w+\}/, 'x'), {
         method: 'PUT',
         headers: toCredential(operation, world.bearer),
       });

@@ -1,4 +1,7 @@
+import { createHash, randomUUID } from 'node:crypto';
+
 import type { JsonObject } from '../../src/core/json.ts';
+import { createEchoBot } from '../../src/sessions/bots/echo-bot.ts';
 import type { Operation, RawAnswer } from '../support/openapi.ts';
 import {
   ADMIN_TOKEN,
@@ -16,9 +19,10 @@ export interface World {
   readonly bearer: string;
 }
 
-/** Starts an idproxy as {@link startIdproxyUnderTest} does, registers an app and signs a user in. */
+/** Starts an idproxy with a bot as {@link startIdproxyUnderTest} does, registers an app and signs a user in. */
 export async function createWorld(...args: Parameters<typeof startIdproxyUnderTest>): Promise<World> {
-  const idproxy = await startIdproxyUnderTest(...args);
+  const [open, traits] = args;
+  const idproxy = await startIdproxyUnderTest(open, { bot: createEchoBot(), ...traits });
   const app = await idproxy.register({ algorithm: 'HS256' });
   return { idproxy, app, bearer: await signIn(idproxy, app) };
 }
@@ -28,12 +32,28 @@ export async function signIn(idproxy: IdproxyUnderTest, app: AppUnderTest): Prom
   return ((await idproxy.authorize(app.sign())).body as { access_token: string }).access_token;
 }
 
+/** The public name of a bearer's session. */
+export function toSessionId(bearer: string): string {
+  return `${bearer.slice(4, 8)}.${createHash('sha256').update(bearer).digest('base64url')}`;
+}
+
+/** The user id of a new user of that app. */
+export async function registerUser(idproxy: IdproxyUnderTest, { clientId }: AppUnderTest): Promise<string> {
+  const { body } = await idproxy.admin('POST', '/admin/identities', { clientId, subject: `user-${randomUUID()}` });
+  return (body as { userId: string }).userId;
+}
+
 /** What is sent, besides method and path. */
 export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: JsonObject;
   /** Fills `{clientId}`. */
   readonly clientId?: string;
+  /** Fills `{userId}`. */
+  readonly userId?: string;
+  /** Fills `{botId}`. */
+  readonly botId?: string;
+  readonly query?: Readonly<Record<string, string>>;
 }
 
 /** A good request of every operation, by its id. */
@@ -50,15 +70,31 @@ export const GOOD_CALLS: Readonly<Record<string, (world: World) => Call | Promis
   }),
   startRealTime: () => ({ body: { botInfo: { taskBotId: 'st-1' } } }),
   startRealTimeVersioned: () => ({ body: {} }),
+  readMessages: () => ({ query: { botId: 'st-1', limit: '10' } }),
+  readMessagesVersioned: () => ({ query: { botId: 'st-1' } }),
+  getSessionContext: ({ bearer }) => ({ query: { sessionId: toSessionId(bearer) } }),
   createApp: () => ({ body: { name: 'Web chat', algorithm: 'HS512', bots: ['st-1'], jwe: { required: true } } }),
   getApp: ({ app }) => ({ clientId: app.clientId }),
   updateApp: ({ app }) => ({ clientId: app.clientId, body: { name: 'Other name' } }),
+  listIdentities: ({ app }) => ({ query: { clientId: app.clientId, limit: '1' } }),
+  registerIdentity: ({ app }) => ({ body: { clientId: app.clientId, subject: `user-${randomUUID()}` } }),
+  lookUpIdentity: ({ app }) => ({ body: { clientId: app.clientId, subject: 'alice@example.com' } }),
+  getIdentity: async ({ idproxy, app }) => ({ userId: await registerUser(idproxy, app) }),
+  exportIdentity: async ({ idproxy, app }) => ({ userId: await registerUser(idproxy, app) }),
+  eraseIdentity: async ({ idproxy, app }) => ({ userId: await registerUser(idproxy, app) }),
   deleteApp: async ({ idproxy }) => ({ clientId: (await idproxy.register({ algorithm: 'HS256' })).clientId }),
   ...Object.fromEntries(
-    ['getUserInfo', 'getJwks', 'getMetadata', 'listApps', 'getHealth', 'getReadiness', 'getMetrics'].map((id) => [
-      id,
-      () => ({}),
-    ]),
+    [
+      'getUserInfo',
+      'getJwks',
+      'getMetadata',
+      'listApps',
+      'getHealth',
+      'getReadiness',
+      'getMetrics',
+      'readTheme',
+      'readThemeVersioned',
+    ].map((id) => [id, () => ({})]),
   ),
 };
 
@@ -93,9 +129,14 @@ export async function send(
     headers = {},
     text,
     clientId = 'cs-nobody',
-  }: { headers?: Readonly<Record<string, string>>; text?: string; clientId?: string },
+    userId = 'u-nobody',
+    botId = 'st-1',
+    query = {},
+  }: Omit<Call, 'body'> & { readonly text?: string },
 ): Promise<RawAnswer> {
-  const url = baseUrl + path.replace('{clientId}', clientId);
+  const filled = path.replace('{clientId}', clientId).replace('{userId}', userId).replace('{botId}', botId);
+  const search = new URLSearchParams(query).toString();
+  const url = baseUrl + filled + (search && `?${search}`);
   const answer = await fetch(url, { method, headers, ...(text !== undefined && { body: text }) });
   return { status: answer.status, headers: answer.headers, text: await answer.text() };
 }

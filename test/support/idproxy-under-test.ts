@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import { createLogger } from '../../src/http/access-log.ts';
 import { parseKeyList } from '../../src/http/key-list.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
-import { startServer } from '../../src/http/server.ts';
-import { createIdproxyApp } from '../../src/idproxy/create-idproxy-app.ts';
+import { MAX_SOCKET_HEADER_BYTES, startServer } from '../../src/http/server.ts';
+import { createPlatform } from '../../src/cli/create-platform.ts';
+import type { Bot } from '../../src/sessions/bots/bot.ts';
 import type { ReplayKeyFormats } from '../../src/idproxy/replay-key.ts';
 import { createEmbeddedStore } from '../../src/stores/embedded.ts';
 import type { Store } from '../../src/stores/ports.ts';
 import { createRedisStore } from '../../src/stores/redis.ts';
 import { waitUntilReady } from '../../src/stores/wait-until-ready.ts';
-import { createVault } from '../../src/vault/vault.ts';
+import { createVault, type Vault } from '../../src/vault/vault.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createClaims, createRsaPair, type Json, signToken } from './assertions.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';
@@ -44,6 +45,7 @@ export interface IdproxyUnderTest {
   readonly url: string;
   readonly clock: FakeClock;
   readonly store: Store;
+  readonly vault: Vault;
   request(path: string, init?: RequestInit): Promise<Answer>;
   post(path: string, body: Json, headers?: Record<string, string>): Promise<Answer>;
   /** Posts the assertion to `/authorize`. */
@@ -73,22 +75,41 @@ export const BACKENDS: Readonly<Record<'embedded' | 'redis', OpenBackend>> = {
   },
 };
 
-/** Starts an idproxy on a fresh backend. */
+/** What a test says of an idproxy. */
+export interface IdproxyTraits {
+  readonly rateLimitPerMinute?: number;
+  readonly replayKeyFormats?: ReplayKeyFormats;
+  /** What answers in real-time sessions; there are none where it is left out. */
+  readonly bot?: Bot | undefined;
+  /** Lines of a key file: callers that may introspect, and that may see the user's context besides. */
+  readonly introspectionKeys?: string;
+  readonly contextKeys?: string;
+  /** Unset: the address it listens on is not what clients are told. */
+  readonly isPublicUrlOwn?: boolean;
+}
+
+/** Starts an idproxy on a fresh backend, or, where `open` says so, beside another one. */
 export async function startIdproxyUnderTest(
   open: OpenBackend = BACKENDS.embedded,
   {
     rateLimitPerMinute = 1_000_000,
     replayKeyFormats,
-  }: { rateLimitPerMinute?: number; replayKeyFormats?: ReplayKeyFormats } = {},
+    bot,
+    introspectionKeys = '',
+    contextKeys = '',
+    isPublicUrlOwn = false,
+  }: IdproxyTraits = {},
 ): Promise<IdproxyUnderTest> {
   const clock = createFakeClock(START_AT);
   const { store, end } = await open(clock);
   await waitUntilReady(store, 5_000);
   const vault = createVault(Buffer.alloc(32, 7));
-  const idproxy = createIdproxyApp(
+  let publicUrl = 'https://idproxy.example';
+  const platform = createPlatform(
     {
-      publicUrl: () => 'https://idproxy.example',
+      publicUrl: () => publicUrl,
       rateLimitPerMinute,
+      botTimeoutMs: 2_000,
       cors: { origins: ['https://page.example'], allowLoopback: false, allowCredentials: false },
     },
     {
@@ -96,7 +117,9 @@ export async function startIdproxyUnderTest(
       vault,
       clock,
       isAdmin: (token) => token === ADMIN_TOKEN,
-      introspectionKeys: parseKeyList(''),
+      introspectionKeys: parseKeyList(introspectionKeys),
+      contextKeys: parseKeyList(contextKeys),
+      bot,
       logger: createLogger('silent'),
       metrics: createMetrics(),
       metricsToken: undefined,
@@ -104,7 +127,12 @@ export async function startIdproxyUnderTest(
       ...(replayKeyFormats && { replayKeyFormats }),
     },
   );
-  const server = await startServer(idproxy.app, { host: '127.0.0.1', port: 0 });
+  const server = await startServer(
+    platform.app,
+    { host: '127.0.0.1', port: 0 },
+    { onUpgrade: platform.onUpgrade, maxHeaderBytes: MAX_SOCKET_HEADER_BYTES },
+  );
+  if (isPublicUrlOwn) publicUrl = server.url;
 
   const request: IdproxyUnderTest['request'] = async (path, init) => {
     const response = await fetch(server.url + path, init);
@@ -128,6 +156,7 @@ export async function startIdproxyUnderTest(
     url: server.url,
     clock,
     store,
+    vault,
     request,
     post,
     admin,
@@ -154,8 +183,7 @@ export async function startIdproxyUnderTest(
       };
     },
     close: async () => {
-      await server.close();
-      idproxy.close();
+      await Promise.all([server.close(), platform.close()]);
       await store.close();
       await end();
     },

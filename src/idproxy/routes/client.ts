@@ -8,10 +8,13 @@ import { allowOnly } from '../../http/refusals.ts';
 import { limitRate } from '../../http/rate-limit.ts';
 import { sendJson } from '../../http/respond.ts';
 import type { Keyring } from '../../jose/keyring.ts';
-import type { Authenticate } from '../authenticate.ts';
+import type { Authenticate, FindSession } from '../authenticate.ts';
 import type { Exchange } from '../exchange.ts';
 import { toAuthorizeResponse, toJwtGrantResponse, toMetadata, toUserInfo } from '../respond.ts';
-import { authorizeRequest, jwtGrantRequest, rtmStartRequest } from '../schemas.ts';
+import { authorizeRequest, jwtGrantRequest, sessionQuery } from '../schemas.ts';
+import { parseSessionId } from '../session.ts';
+import { type CheckTrust, refuseCaller } from '../trusted-caller.ts';
+import type { UserContexts } from '../user-context.ts';
 
 /** A body with an assertion, in bytes: room for the largest assertion and for `botInfo` beside it. */
 export const MAX_CLIENT_BODY_BYTES = 65_536;
@@ -19,6 +22,9 @@ export const MAX_CLIENT_BODY_BYTES = 65_536;
 export interface ClientRoutesDeps {
   readonly exchange: Exchange;
   readonly authenticate: Authenticate;
+  readonly findSession: FindSession;
+  readonly checkTrust: CheckTrust;
+  readonly contexts: UserContexts;
   readonly keyring: () => Promise<Keyring>;
   readonly clock: Clock;
   readonly publicUrl: () => string;
@@ -27,7 +33,7 @@ export interface ClientRoutesDeps {
 
 /** What the published clients and the holders of a bearer call; failures in the seeds' shape. */
 export function createClientRoutes(deps: ClientRoutesDeps): Router {
-  const { exchange, authenticate, keyring, clock, publicUrl } = deps;
+  const { exchange, authenticate, findSession, checkTrust, contexts, keyring, clock, publicUrl } = deps;
   const router = Router({ caseSensitive: true });
   const guard = (): RequestHandler[] => [
     limitRate({ perMinute: deps.rateLimitPerMinute, refusal: 'busy' }),
@@ -37,8 +43,8 @@ export function createClientRoutes(deps: ClientRoutesDeps): Router {
   router
     .route('/authorize')
     .post(...guard(), async function authorize(req, res) {
-      const { assertion } = checkShape(authorizeRequest, req.body);
-      const grant = await exchange(assertion);
+      const { assertion, identity_to_merge_token: mergeBearer } = checkShape(authorizeRequest, req.body);
+      const grant = await exchange(assertion, { mergeBearer });
       sendJson(res, 200, toAuthorizeResponse(grant, clock.nowSeconds()));
     })
     .all(allowOnly('POST'));
@@ -46,8 +52,9 @@ export function createClientRoutes(deps: ClientRoutesDeps): Router {
   router
     .route(['/api/oAuth/token/jwtgrant', '/api/1.1/oAuth/token/jwtgrant'])
     .post(...guard(), async function jwtGrant(req, res) {
-      const { assertion, botInfo } = checkShape(jwtGrantRequest, req.body);
-      sendJson(res, 200, toJwtGrantResponse(await exchange(assertion, botInfo?.taskBotId)));
+      const { assertion, botInfo = {}, identity_to_merge_token: mergeBearer } = checkShape(jwtGrantRequest, req.body);
+      const { taskBotId: botId, customData } = botInfo;
+      sendJson(res, 200, toJwtGrantResponse(await exchange(assertion, { botId, customData, mergeBearer })));
     })
     .all(allowOnly('POST'));
 
@@ -61,14 +68,17 @@ export function createClientRoutes(deps: ClientRoutesDeps): Router {
     .all(allowOnly('GET'));
 
   router
-    .route(['/api/rtm/start', '/api/1.1/rtm/start'])
-    .post(...guard(), async function startRealTime(req) {
-      const { app } = await authenticate(req);
-      const botId = checkShape(rtmStartRequest, req.body).botInfo?.taskBotId;
-      if (app.bots.length > 0 && !app.bots.includes(botId ?? '')) throw new AppError('bot_forbidden');
-      throw new AppError('realtime_unavailable');
+    .route('/api/1.1/session/context')
+    .get(limitRate({ perMinute: deps.rateLimitPerMinute, refusal: 'busy' }), async function sessionContext(req, res) {
+      // SECURITY: for the platform alone. Whoever holds the user's bearer never gets the signed data back.
+      if (checkTrust(req) !== 'context') refuseCaller(req);
+      const { sessionId } = checkShape(sessionQuery, req.query);
+      const live = await findSession(parseSessionId(sessionId));
+      if (!live?.app?.enabled) throw new AppError('session_not_found');
+      const UserContext = contexts.open(live.id, live.session.sealedContext);
+      sendJson(res, 200, { context: { session: { UserContext } } });
     })
-    .all(allowOnly('POST'));
+    .all(allowOnly('GET'));
 
   router
     .route('/.well-known/jwks.json')

@@ -10,19 +10,21 @@ import { readBearer } from '../../http/credentials.ts';
 import { limitRate } from '../../http/rate-limit.ts';
 import { sendJson, toOauthError } from '../../http/respond.ts';
 import type { SessionStore } from '../../stores/ports.ts';
-import type { FindSession, LiveSession } from '../authenticate.ts';
+import type { FindSession } from '../authenticate.ts';
 import { parseBearer } from '../bearer.ts';
 import type { Exchange } from '../exchange.ts';
-import { toAuthorizeResponse } from '../respond.ts';
-import { type IntrospectionResponse, JWT_BEARER_GRANT, tokenQuery, tokenRequest } from '../schemas.ts';
-import { type IsTrustedCaller, refuseCaller } from '../trusted-caller.ts';
+import { toAuthorizeResponse, toIntrospection } from '../respond.ts';
+import { JWT_BEARER_GRANT, tokenQuery, tokenRequest } from '../schemas.ts';
+import { type CheckTrust, refuseCaller } from '../trusted-caller.ts';
+import type { UserContexts } from '../user-context.ts';
 import { MAX_CLIENT_BODY_BYTES } from './client.ts';
 
 export interface OauthRoutesDeps {
   readonly exchange: Exchange;
   readonly findSession: FindSession;
   readonly sessions: SessionStore;
-  readonly isTrustedCaller: IsTrustedCaller;
+  readonly checkTrust: CheckTrust;
+  readonly contexts: UserContexts;
   readonly clock: Clock;
   readonly publicUrl: () => string;
   readonly rateLimitPerMinute: number;
@@ -30,7 +32,7 @@ export interface OauthRoutesDeps {
 
 /** `/oauth/*`: the token endpoint (RFC 7523), introspection (RFC 7662), revocation (RFC 7009); failures as in RFC 6749 §5.2. */
 export function createOauthRoutes(deps: OauthRoutesDeps): Router {
-  const { exchange, findSession, sessions, isTrustedCaller, clock, publicUrl } = deps;
+  const { exchange, findSession, sessions, checkTrust, contexts, clock, publicUrl } = deps;
   const router = Router({ caseSensitive: true });
   const guard = (): RequestHandler[] => [
     limitRate({ perMinute: deps.rateLimitPerMinute, refusal: 'rate_limited' }),
@@ -40,12 +42,15 @@ export function createOauthRoutes(deps: OauthRoutesDeps): Router {
   router
     .route('/oauth/token')
     .post(...guard(), async function token(req, res) {
-      const { grant_type: grantType, assertion, scope } = checkShape(tokenRequest, req.body);
+      const { grant_type: grantType, assertion, scope, ...rest } = checkShape(tokenRequest, req.body);
       if (grantType !== JWT_BEARER_GRANT) throw new AppError('unsupported_grant_type');
       if (scope !== undefined && scope !== '') throw new AppError('invalid_scope');
       if (assertion === undefined)
         throw new AppError('invalid_request', { values: { detail: "'assertion' is missing" } });
-      const { issued_at: _, ...answer } = toAuthorizeResponse(await exchange(assertion), clock.nowSeconds());
+      const { issued_at: _, ...answer } = toAuthorizeResponse(
+        await exchange(assertion, { mergeBearer: rest.identity_to_merge_token }),
+        clock.nowSeconds(),
+      );
       res.setHeader('Pragma', 'no-cache');
       sendJson(res, 200, answer);
     })
@@ -54,9 +59,12 @@ export function createOauthRoutes(deps: OauthRoutesDeps): Router {
   router
     .route('/oauth/introspect')
     .post(...guard(), async function introspect(req, res) {
-      if (!isTrustedCaller(req)) refuseCaller(req);
+      const trust = checkTrust(req);
+      if (trust === 'none') refuseCaller(req);
       const { token } = checkShape(tokenQuery, req.body);
-      sendJson(res, 200, toIntrospection(await findSession(token), publicUrl()));
+      const live = await findSession(parseBearer(token));
+      const context = live && trust === 'context' ? contexts.open(live.id, live.session.sealedContext) : undefined;
+      sendJson(res, 200, toIntrospection(live, publicUrl(), context));
     })
     .all(allowOnly('POST'));
 
@@ -65,9 +73,9 @@ export function createOauthRoutes(deps: OauthRoutesDeps): Router {
     .post(...guard(), async function revoke(req, res) {
       const { token } = checkShape(tokenQuery, req.body);
       // Whoever holds a bearer may end it: that is what signing out is.
-      if (!isTrustedCaller(req) && readBearer(req) !== token) refuseCaller(req);
+      if (checkTrust(req) === 'none' && readBearer(req) !== token) refuseCaller(req);
       const bearer = parseBearer(token);
-      if (bearer) await sessions.revoke(bearer.tag, bearer.sessionKey);
+      if (bearer) await sessions.revoke(bearer.tag, bearer.key);
       // An unknown token is no error (RFC 7009 §2.2).
       sendJson(res, 200, {});
     })
@@ -75,20 +83,4 @@ export function createOauthRoutes(deps: OauthRoutesDeps): Router {
 
   router.use('/oauth', refuseUnknownPath, handleErrors(toOauthError));
   return router;
-}
-
-function toIntrospection(live: LiveSession | undefined, issuer: string): IntrospectionResponse {
-  if (!live?.app?.enabled) return { active: false };
-  const { clientId, subject, userId, isAnonymous, issuedAt, expiresAt } = live.session;
-  return {
-    active: true,
-    client_id: clientId,
-    sub: subject,
-    user_id: userId,
-    is_anonymous: isAnonymous,
-    token_type: 'Bearer',
-    iss: issuer,
-    iat: Math.floor(issuedAt),
-    exp: Math.floor(expiresAt),
-  };
 }

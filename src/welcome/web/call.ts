@@ -69,7 +69,8 @@ function toAnswer({ status, statusText }: Response, text: string): Answer {
   return { status, statusText, text, members: parseMembers(text) };
 }
 
-function parseMembers(text: string): Record<string, unknown> {
+/** The members of a JSON object; empty where the text is anything else. */
+export function parseMembers(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
@@ -78,7 +79,11 @@ function parseMembers(text: string): Record<string, unknown> {
   }
 }
 
-function describeRefusal({ status, members }: Answer, retryAfter: string | null): string {
+/** A refusal in words: its status, the server's reason, and when to try again where it said so. */
+export function describeRefusal(
+  { status, members }: Pick<Answer, 'status' | 'members'>,
+  retryAfter: string | null = null,
+): string {
   const errors = members['errors'];
   const [first] = Array.isArray(errors) ? (errors as { msg?: unknown }[]) : [];
   const reason = typeof first?.msg === 'string' ? first.msg : 'the server gave no reason';

@@ -1,6 +1,8 @@
 import { type Call, send, toPost } from './call.ts';
 import { createCallView } from './call-view.ts';
+import { startChatStep } from './chat-step.ts';
 import { createElement, findElement } from './elements.ts';
+import { findStep, reset, say } from './steps.ts';
 import { nowSeconds, startCountdowns, toDuration } from './times.ts';
 import { createExpiry, createTokenView } from './token-view.ts';
 
@@ -9,23 +11,6 @@ const issuerUrl = location.origin;
 
 /** What the steps hand on to each other. */
 const chain: { jwt?: string; accessToken?: string } = {};
-
-/** The places of one step on the page. */
-interface Step {
-  readonly card: HTMLElement;
-  readonly outcome: HTMLElement;
-  readonly result: HTMLElement;
-  readonly calls: HTMLElement;
-}
-
-function findStep(id: string): Step {
-  return {
-    card: findElement(HTMLElement, `#${id}`),
-    outcome: findElement(HTMLElement, `#${id} .outcome`),
-    result: findElement(HTMLElement, `#${id} .result`),
-    calls: findElement(HTMLElement, `#${id} .calls`),
-  };
-}
 
 const steps = { mint: findStep('mint'), exchange: findStep('exchange'), ask: findStep('ask') };
 const buttons = {
@@ -36,20 +21,6 @@ const buttons = {
 };
 const identity = findElement(HTMLInputElement, '#identity');
 const anonymous = findElement(HTMLInputElement, '#anonymous');
-
-type Mood = 'good' | 'bad' | 'none';
-
-function say({ outcome, card }: Step, mood: Mood, words: string): void {
-  outcome.textContent = words;
-  outcome.dataset['mood'] = mood;
-  card.dataset['mood'] = mood;
-}
-
-function reset(step: Step): void {
-  step.result.replaceChildren();
-  step.calls.replaceChildren();
-  say(step, 'none', '');
-}
 
 /** A button works once what it needs is there. */
 function refreshButtons(): void {
@@ -161,5 +132,6 @@ for (const [selector, url] of [
 ] as const) {
   findElement(HTMLElement, selector).textContent = url;
 }
+startChatStep(() => (anonymous.checked ? undefined : identity.value));
 refreshButtons();
 startCountdowns();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
+import type { Json } from '../../support/assertions.ts';
 import {
   ADMIN_TOKEN,
   type AppUnderTest,
@@ -91,8 +92,10 @@ describe('routes of the idproxy', () => {
       assert.equal(body.sub, 'alice@example.com');
       assert.equal(body.isAnonymous, false);
     }
-    const { user_id: userId, ...introspection } = (await introspect(bearer)) as { user_id: string };
-    assert.match(userId, /^u-/);
+    const { user_id: userId, session_id: sessionId, ...introspection } = (await introspect(bearer)) as Json;
+    assert.match(String(userId), /^u-/);
+    assert.match(String(sessionId), /^[\da-f]{4}\.[\w-]{43}$/);
+    assert.ok(!bearer.includes(String(sessionId).slice(5)), 'the public name of a session is not its bearer');
     assert.deepEqual(introspection, {
       active: true,
       client_id: app.clientId,
@@ -102,6 +105,7 @@ describe('routes of the idproxy', () => {
       iss: 'https://idproxy.example',
       iat: START_AT,
       exp: START_AT + 3600,
+      user_context: { privateClaims: {}, secureCustomData: {}, customData: {} },
     });
     const basic = Buffer.from(`admin:${encodeURIComponent(ADMIN_TOKEN)}`).toString('base64');
     assert.equal(
@@ -202,7 +206,8 @@ describe('routes of the idproxy', () => {
     await idproxy.admin('PATCH', `/admin/apps/${own.clientId}`, { enabled: true });
     assert.equal((await start(bearer, 'st-1')).status, 404);
     await idproxy.admin('DELETE', `/admin/apps/${own.clientId}`);
-    assert.equal((await start(bearer, 'st-1')).status, 403);
+    // Its users are erased with it, and their sessions with them.
+    assert.equal((await start(bearer, 'st-1')).status, 401);
   });
 
   test('a bot that the app may not use is refused at the exchange, and burns no jti', async () => {

@@ -7,6 +7,8 @@ import { decodeJwt, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJ
 import { assertRefused, type IssuerUnderTest, readClaims, readJwt, startIssuer } from './issuer-under-test.ts';
 import { answerJson, type Answering, startUpstream, type UpstreamUnderTest } from './upstream-under-test.ts';
 
+/** A name that a machine made for a visitor. */
+const VISITOR = 'dCHo1cSVGn_BBSxUJvyPlg';
 const PROVIDER = 'https://login.example/';
 const SERVICE = 'countersign-issuer';
 const NOW = 1_800_000_000;
@@ -199,10 +201,10 @@ describe('callers with a bearer of an identity provider', () => {
       ...CLAIMS,
       exp: Math.floor(performance.timeOrigin / 1000) + 3_600,
     });
-    const answer = await issuer.ask({ identityToMerge: 'anon' }, { authorization: `bearer ${bearer}` });
+    const answer = await issuer.ask({ identityToMerge: VISITOR }, { authorization: `bearer ${bearer}` });
     const claims = readClaims(issuer, answer);
     assert.equal(claims.sub, 'alice');
-    assert.equal(claims['identityToMerge'], 'anon');
+    assert.equal(claims['identityToMerge'], VISITOR);
     assert.equal(claims['isAnonymous'], false);
   });
 });

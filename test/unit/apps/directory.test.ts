@@ -41,7 +41,7 @@ async function startDirectory(t: TestContext) {
   };
   const problems: string[] = [];
   const directory = createAppDirectory({ documents, vault, onProblem: (detail) => problems.push(detail) });
-  const registry = createAppRegistry({ documents: store.documents, vault, clock: systemClock });
+  const registry = createAppRegistry({ ...store, vault, clock: systemClock });
   t.after(async () => {
     directory.close();
     await store.close();

@@ -9,25 +9,25 @@ import { appRequest } from '../../../src/apps/schemas.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import { AppError } from '../../../src/core/errors.ts';
 import { createEmbeddedStore } from '../../../src/stores/embedded.ts';
-import type { DocumentStore } from '../../../src/stores/ports.ts';
+import type { DocumentStore, Store } from '../../../src/stores/ports.ts';
 import { createVault } from '../../../src/vault/vault.ts';
 import { createTempFolder } from '../../support/processes.ts';
 
 const vault = createVault(Buffer.alloc(32, 1));
 
-async function openDocuments(t: TestContext): Promise<DocumentStore> {
+async function openStore(t: TestContext): Promise<Store> {
   const folder = await createTempFolder();
   const store = createEmbeddedStore({ path: join(folder, 'keys.db'), clock: systemClock });
   t.after(async () => {
     await store.close();
     await rm(folder, { recursive: true, force: true });
   });
-  return store.documents;
+  return store;
 }
 
 describe('the platform keys', () => {
   it('are made once by many that start together, and sealed', async (t) => {
-    const documents = await openDocuments(t);
+    const { documents } = await openStore(t);
     const rings = await Promise.all(Array.from({ length: 4 }, () => createPlatformKeys({ documents, vault })()));
     const [first] = rings;
     assert.ok(first);
@@ -41,7 +41,7 @@ describe('the platform keys', () => {
   });
 
   it('are kept after the first use', async (t) => {
-    const documents = await openDocuments(t);
+    const { documents } = await openStore(t);
     const load = createPlatformKeys({ documents, vault });
     const [one, two] = [load(), load()];
     assert.equal(await one, await two);
@@ -49,7 +49,7 @@ describe('the platform keys', () => {
   });
 
   it('are not opened under another master key, and are again under theirs', async (t) => {
-    const documents = await openDocuments(t);
+    const { documents } = await openStore(t);
     const { jwks } = await createPlatformKeys({ documents, vault })();
     const other = createPlatformKeys({ documents, vault: createVault(Buffer.alloc(32, 2)) });
     for (let attempt = 0; attempt < 2; attempt++) {
@@ -59,9 +59,11 @@ describe('the platform keys', () => {
   });
 
   it('are not made beside secrets that another master key sealed', async (t) => {
-    const documents = await openDocuments(t);
+    const { documents, identities, sessions } = await openStore(t);
     const clock = { nowSeconds: () => 0 };
-    await createAppRegistry({ documents, vault, clock }).create(appRequest.parse({ name: 'A', algorithm: 'HS256' }));
+    await createAppRegistry({ documents, identities, sessions, vault, clock }).create(
+      appRequest.parse({ name: 'A', algorithm: 'HS256' }),
+    );
     const other = createPlatformKeys({ documents, vault: createVault(Buffer.alloc(32, 2)) });
     await assert.rejects(other(), { code: 'internal', detail: /filled under another master key/ });
     assert.deepEqual(await documents.list('platform-keys'), []);
@@ -69,7 +71,7 @@ describe('the platform keys', () => {
   });
 
   it('are asked for again after a failure', async (t) => {
-    const documents = await openDocuments(t);
+    const { documents } = await openStore(t);
     let isDown = true;
     const flaky: DocumentStore = {
       ...documents,
@@ -86,7 +88,7 @@ describe('the platform keys', () => {
 
   for (const body of ['{}', '{"kid":"a","sealedKey":"v1.x"}', '[]']) {
     it(`are refused where the store holds something else: ${body}`, async (t) => {
-      const documents = await openDocuments(t);
+      const { documents } = await openStore(t);
       await documents.insert('platform-keys', 'jwe-1', body);
       await assert.rejects(createPlatformKeys({ documents, vault })());
       assert.equal((await documents.list('platform-keys')).length, 1);

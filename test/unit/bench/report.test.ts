@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { placeFigures, toMedian, toTable } from '../../../bench/report.ts';
+import { placeBlock, placeFigures, toMedian, toQuantile, toTable } from '../../../bench/report.ts';
 
 const toRounds = (...rates: number[]) => rates.map((rate) => ({ rate, cpuMicroseconds: 1e6 / rate }));
 const MEASURED = [
@@ -19,6 +19,17 @@ describe('the report of the bench', () => {
   for (const [values, median] of MEDIANS) {
     it(`takes ${median} of ${values.join(', ')}`, () => assert.equal(toMedian(values), median));
   }
+
+  it('finds the value that a share of them does not exceed', () => {
+    const values = Array.from({ length: 200 }, (_, index) => 200 - index);
+    assert.deepEqual([toQuantile(values, 0.99), toQuantile(values, 0.5), toQuantile([7], 0.99)], [198, 100, 7]);
+  });
+
+  it('keeps the blocks of a page apart', () => {
+    const page = '<!-- bench: begin -->\na\n<!-- bench: end -->\n<!-- soak: begin -->\nb\n<!-- soak: end -->\n';
+    assert.equal(placeBlock(page, 'soak', 'c'), page.replace('\nb\n', '\nc\n'));
+    assert.throws(() => placeBlock(page, 'other', 'c'));
+  });
 
   it('has a line for each, measured against the first', () => {
     const lines = toTable(MEASURED).split('\n');

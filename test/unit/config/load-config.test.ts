@@ -27,6 +27,13 @@ function createFile(name: string, content = 'content'): string {
 
 const FILE = createFile('some.txt');
 
+/** A bot behind a URL. */
+const WEBHOOK: Env = {
+  COUNTERSIGN_BOT: 'webhook',
+  COUNTERSIGN_BOT_WEBHOOK_URL: 'https://bot.example/',
+  COUNTERSIGN_BOT_WEBHOOK_SECRET: 'a w3bhook secret of 32 characters',
+};
+
 /** Variables under which each program starts; an issuer that is good in every way. */
 const ISSUER: Env = {
   COUNTERSIGN_CLIENT_ID: 'cs-1',
@@ -138,17 +145,19 @@ describe('loadConfig', () => {
       COUNTERSIGN_METRICS_TOKEN: 'm3trics',
       COUNTERSIGN_CLIENT_SECRET: 'cl1ent-s3cret',
       COUNTERSIGN_CLAIMS_URL_TOKEN: 'cl4ims-token',
+      COUNTERSIGN_BOT_WEBHOOK_SECRET: 'w3bhook-secret',
       COUNTERSIGN_REDIS_URL: 'http://:r3dis-password@10.0.0.1:6379',
       COUNTERSIGN_CLAIMS_URL: 'https://user:cl4ims-password@claims.example',
       COUNTERSIGN_CLAIMS_TOKEN: 'm1stake',
     };
     const problems = findProblems(secrets, 'issuer');
     assert.ok(problems.length >= 5, problems.join('\n'));
-    assert.doesNotMatch(problems.join('\n'), /adm1n|m3trics|cl1ent|cl4ims|r3dis|m1stake/);
+    assert.doesNotMatch(problems.join('\n'), /adm1n|m3trics|cl1ent|cl4ims|r3dis|w3bhook|m1stake/);
 
     const good = {
       ...ISSUER,
       COUNTERSIGN_ADMIN_TOKEN: 'adm1n-t0ken-of-22-characters',
+      COUNTERSIGN_BOT_WEBHOOK_SECRET: WEBHOOK['COUNTERSIGN_BOT_WEBHOOK_SECRET'],
       COUNTERSIGN_REDIS_URL: 'redis://:r3dis-password@10.0.0.1:6379/2',
       COUNTERSIGN_PRIVATE_KEY_FILE: createFile('private.pem', 'pr1vate-key'),
     };
@@ -158,7 +167,7 @@ describe('loadConfig', () => {
       JSON.stringify(config),
       String(config.clientSecret),
     ]) {
-      assert.doesNotMatch(text, /adm1n|a-cl1ent-s3cret|r3dis|pr1vate-key/);
+      assert.doesNotMatch(text, /adm1n|a-cl1ent-s3cret|r3dis|w3bhook|pr1vate-key/);
     }
     assert.ok(config.privateKey instanceof Secret && config.privateKey.reveal() === 'pr1vate-key');
     assert.equal(config.redisUrl?.reveal(), good.COUNTERSIGN_REDIS_URL);
@@ -214,6 +223,60 @@ describe('loadConfig', () => {
     assert.equal(loadConfig({ COUNTERSIGN_STORE: 'embedded' }, 'idproxy').store, 'embedded');
   });
 
+  it('answers real-time sessions by an echo on a laptop, elsewhere by what it is told', () => {
+    assert.equal(loadConfig({}, 'start').bot, 'echo');
+    assert.equal(loadConfig({}, 'idproxy').bot, 'none');
+    assert.equal(loadConfig({ COUNTERSIGN_BOT: 'none' }, 'start').bot, 'none');
+    assert.equal(loadConfig({ COUNTERSIGN_BOT: 'echo' }, 'idproxy').bot, 'echo');
+    assert.equal(loadConfig({}, 'idproxy').botTimeoutMs, 10_000);
+    assert.deepEqual(findProblems({ COUNTERSIGN_BOT: 'kore' }, 'idproxy'), [
+      'COUNTERSIGN_BOT: must be one of none, echo, webhook, module',
+    ]);
+    for (const timeout of ['99', '60001', '1e3', '10s']) {
+      assert.equal(findProblems({ COUNTERSIGN_BOT_TIMEOUT_MS: timeout }, 'idproxy').length, 1, timeout);
+    }
+  });
+
+  it('posts to a bot in the clear on this machine alone', () => {
+    const urls = {
+      'https://bot.example/hook?key=1': 0,
+      'http://127.0.0.1:5000/': 0,
+      'http://localhost:5000': 0,
+      'http://LOCALHOST/': 0,
+      'http://[::1]:5000/': 0,
+      'http://bot.example/': 1,
+      'http://127.0.0.1.example/': 1,
+      'http://localhost@bot.example/': 1,
+      'http://10.0.0.1/': 1,
+      'http://[::ffff:10.0.0.1]/': 1,
+      'ftp://127.0.0.1/': 1,
+      'https://user:password@bot.example/': 1,
+      '127.0.0.1:5000': 1,
+    };
+    for (const [url, count] of Object.entries(urls)) {
+      assert.equal(findProblems({ ...WEBHOOK, COUNTERSIGN_BOT_WEBHOOK_URL: url }, 'idproxy').length, count, url);
+    }
+  });
+
+  it('takes no short, no patterned and no half base64 secret of a webhook', () => {
+    const bytes = 'a b1t of random text; 32 bytes..';
+    const secrets: Readonly<Record<string, string | undefined>> = {
+      [bytes]: undefined,
+      [bytes.slice(1)]: 'must have at least 32 bytes',
+      [`€${bytes.slice(3)}`]: undefined,
+      [`whsec_${Buffer.from(bytes).toString('base64')}`]: undefined,
+      [`whsec_${Buffer.from(bytes.slice(1)).toString('base64')}`]: 'must have at least 32 bytes',
+      [`whsec_${Buffer.from(bytes).toString('base64').slice(0, -1)}`]: 'must be base64 behind whsec_',
+      [`whsec_${bytes}`]: 'must be base64 behind whsec_',
+      [`whsec_${Buffer.alloc(64).toString('base64')}`]: 'must be random; it repeats a few characters',
+      ['ab'.repeat(32)]: 'must be random; it repeats a few characters',
+    };
+    for (const [secret, problem] of Object.entries(secrets)) {
+      const problems = findProblems({ ...WEBHOOK, COUNTERSIGN_BOT_WEBHOOK_SECRET: secret }, 'idproxy');
+      assert.deepEqual(problems, problem ? [`COUNTERSIGN_BOT_WEBHOOK_SECRET: ${problem}`] : [], secret);
+    }
+  });
+
   it('takes no short and no patterned token', () => {
     const tokens = { 'a-t0ken-of-16-ch': 0, 'a-t0ken-of-15-c': 1, ['a'.repeat(43)]: 1, ['abcab'.repeat(9)]: 1 };
     for (const name of ['COUNTERSIGN_ADMIN_TOKEN', 'COUNTERSIGN_METRICS_TOKEN']) {
@@ -245,6 +308,26 @@ const BROKEN: Readonly<Record<string, { env: Env; mend: Env; programs: readonly 
     env: { COUNTERSIGN_TLS_KEY_FILE: FILE },
     mend: { COUNTERSIGN_TLS_CERT_FILE: FILE },
     programs: ['start', 'issuer', 'idproxy'],
+  },
+  'COUNTERSIGN_BOT_WEBHOOK_URL and COUNTERSIGN_BOT_WEBHOOK_SECRET': {
+    env: { ...WEBHOOK, COUNTERSIGN_BOT_WEBHOOK_SECRET: undefined },
+    mend: WEBHOOK,
+    programs: ['start', 'idproxy'],
+  },
+  'COUNTERSIGN_BOT_WEBHOOK_URL: must be https': {
+    env: { ...WEBHOOK, COUNTERSIGN_BOT_WEBHOOK_URL: 'http://bot.example/' },
+    mend: WEBHOOK,
+    programs: ['start', 'idproxy'],
+  },
+  'COUNTERSIGN_BOT_MODULE: is needed': {
+    env: { COUNTERSIGN_BOT: 'module' },
+    mend: { COUNTERSIGN_BOT_MODULE: 'bot.mjs' },
+    programs: ['start', 'idproxy'],
+  },
+  'COUNTERSIGN_BOT: must be webhook': {
+    env: { COUNTERSIGN_BOT_MODULE: 'bot.mjs' },
+    mend: { COUNTERSIGN_BOT: 'module' },
+    programs: ['start', 'idproxy'],
   },
   'COUNTERSIGN_CLIENT_ID: is needed by the issuer': {
     env: { COUNTERSIGN_CLIENT_ID: undefined },

@@ -6,7 +6,7 @@ import { pino } from 'pino';
 
 import { type AppDeps, createApp } from '../../../src/http/create-app.ts';
 import { createMetrics, type Metrics } from '../../../src/http/metrics.ts';
-import { type RunningServer, type ServerLimits, startServer } from '../../../src/http/server.ts';
+import { type RunningServer, type ServerOptions, startServer } from '../../../src/http/server.ts';
 
 /** One line of the log. */
 export type LogLine = Readonly<Record<string, unknown>>;
@@ -54,7 +54,7 @@ export async function startApp(
   t: TestContext,
   mount: (app: Express) => void,
   deps: Partial<AppDeps> = {},
-  limits?: ServerLimits,
+  options?: ServerOptions,
 ): Promise<AppUnderTest> {
   const { logger, lines, line } = createKeptLog();
   const metrics = createMetrics();
@@ -67,7 +67,7 @@ export async function startApp(
     trustProxy: false as const,
     ...deps,
   };
-  const server = await startServer(createApp(all, mount), { host: '127.0.0.1', port: 0 }, limits);
+  const server = await startServer(createApp(all, mount), { host: '127.0.0.1', port: 0 }, options);
   t.after(() => server.close());
   return { server, url: server.url, port: server.port, metrics, lines, line };
 }

@@ -38,7 +38,12 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'a user for themselves': { caller: ALICE, asks: { identity: 'alice' }, gets: known('alice') },
   'a user without saying who': { caller: ALICE, asks: { identity: '' }, gets: known('alice') },
-  'a user merges': { caller: ALICE, asks: { identityToMerge: 'anon' }, gets: known('alice', 'anon') },
+  'a user merges': {
+    caller: ALICE,
+    asks: { identityToMerge: MACHINE_MADE },
+    gets: known('alice', MACHINE_MADE),
+  },
+  'a user merges somebody': { caller: ALICE, asks: { identityToMerge: 'bob@example.com' }, gets: 'invalid_request' },
   'a user for somebody else': { caller: ALICE, asks: { identity: 'bob' }, gets: 'identity_mismatch' },
   'a user in other letters': { caller: ALICE, asks: { identity: 'Alice' }, gets: 'identity_mismatch' },
   'a user anonymously': {

@@ -1,0 +1,94 @@
+import type { AdminCheck } from '../apps/admin-token.ts';
+import { guardAdmin } from '../apps/routes.ts';
+import type { Clock } from '../core/clock.ts';
+import { allowOrigins, type CorsPolicy } from '../http/cors.ts';
+import { type AppDeps, createApp, type Express } from '../http/create-app.ts';
+import type { UpgradeHandler } from '../http/upgrade.ts';
+import type { KeyList } from '../http/key-list.ts';
+import { createIdproxy, type Idproxy, type IdproxySettings } from '../idproxy/create-idproxy.ts';
+import type { ReplayKeyFormats } from '../idproxy/replay-key.ts';
+import type { Bot } from '../sessions/bots/bot.ts';
+import { createSessions, type SessionsSettings } from '../sessions/create-sessions.ts';
+import { createIdentities, parseIdentityBody } from '../sessions/identity.ts';
+import type { Store } from '../stores/ports.ts';
+import type { Vault } from '../vault/vault.ts';
+
+export interface PlatformSettings extends IdproxySettings, SessionsSettings {
+  readonly cors: CorsPolicy;
+}
+
+export interface PlatformDeps extends Omit<AppDeps, 'name' | 'checks'> {
+  readonly store: Store;
+  readonly vault: Vault;
+  readonly clock: Clock;
+  readonly isAdmin: AdminCheck;
+  readonly introspectionKeys: KeyList;
+  readonly contextKeys: KeyList;
+  /** What answers in real-time sessions. Absent: there are none. */
+  readonly bot: Bot | undefined;
+  /** Other replay key formats than this version's, for an upgrade. */
+  readonly replayKeyFormats?: ReplayKeyFormats;
+}
+
+/** The server of the platform's side. */
+export interface Platform {
+  readonly app: Express;
+  /** Takes or refuses an upgrade of a connection to a web socket. */
+  readonly onUpgrade: UpgradeHandler;
+  readonly keyring: Idproxy['keyring'];
+  /** Closes every socket and ends what is watched; the store stays open. */
+  close(): Promise<void>;
+}
+
+/** Puts idproxy and sessions together behind one server: they know each other only by what they are handed here. */
+export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): Platform {
+  const { store, vault } = deps;
+  const identities = createIdentities(vault.deriveKey('user-id'));
+  const idproxy = createIdproxy(settings, {
+    ...deps,
+    toIdentityClaim: identities.toClaim,
+    readSubject: (body) => parseIdentityBody(body).subject,
+  });
+  const { directory, keyring, findSession, authenticate, isTokenOf, contexts } = idproxy;
+  const sessions = createSessions(settings, {
+    ...deps,
+    identities,
+    directory,
+    bearers: {
+      find: findSession,
+      authenticate,
+      isTokenOf: (token, { session }) => isTokenOf(token, session),
+      openContext: ({ id, session }) => contexts.open(id, session.sealedContext),
+    },
+  });
+  const checks = {
+    store: async () => {
+      const health = await store.health();
+      return health.isReady ? undefined : health.problem;
+    },
+    keys: async () => {
+      try {
+        await keyring();
+        return undefined;
+      } catch {
+        return 'the platform keys cannot be opened: is the store up, and is this the master key they were sealed under?';
+      }
+    },
+  };
+  const app = createApp({ ...deps, name: 'idproxy', checks }, (server) => {
+    // Before CORS: no page of another origin has any business here.
+    server.use('/admin', ...guardAdmin({ ...settings, ...deps }));
+    server.use(...idproxy.adminRoutes, ...sessions.adminRoutes);
+    server.use(allowOrigins(settings.cors));
+    server.use(...idproxy.routes, ...sessions.routes);
+  });
+  return {
+    app,
+    keyring,
+    onUpgrade: sessions.onUpgrade,
+    close: async () => {
+      await sessions.close();
+      idproxy.close();
+    },
+  };
+}

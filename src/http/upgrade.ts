@@ -1,0 +1,35 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/** Takes or refuses an upgrade of a connection to a web socket. */
+export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** Header fields that ask for the upgrade; without them it is an ordinary request. */
+const ASKING: ReadonlySet<string> = new Set(['upgrade', 'connection', 'http2-settings']);
+
+/**
+ * Hands upgrades to a web socket to `onWebSocket`; every other request that would upgrade is answered as it is, which RFC 9110
+ * §7.8 permits. Node gives a server that listens for upgrades every one of them, body unread: Java's own client asks for
+ * `h2c` with each request over plain HTTP. So the request's head is put back before its body, without that wish.
+ */
+export function handleUpgrades(server: Server, onWebSocket: UpgradeHandler): void {
+  server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (req.headers.upgrade?.toLowerCase() === 'websocket') {
+      onWebSocket(req, socket, head);
+      return;
+    }
+    socket.unshift(Buffer.concat([Buffer.from(toHead(req), 'latin1'), head]));
+    server.emit('connection', socket);
+  });
+}
+
+/** The head of a request as it came, as far as the parser took it, without what asks for an upgrade. */
+function toHead({ method, url, httpVersion, headers, rawHeaders }: IncomingMessage): string {
+  const lines = [`${method} ${url} HTTP/${httpVersion}`];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const [name = '', value = ''] = rawHeaders.slice(at, at + 2);
+    if (!ASKING.has(name.toLowerCase())) lines.push(`${name}: ${value}`);
+  }
+  const isLast = /\bclose\b/i.test(headers.connection ?? '');
+  return `${[...lines, `Connection: ${isLast ? 'close' : 'keep-alive'}`].join('\r\n')}\r\n\r\n`;
+}

@@ -1,0 +1,120 @@
+import type { AppDirectory, RegisteredApp } from '../apps/directory.ts';
+import type { App } from '../apps/schemas.ts';
+import { AppError } from '../core/errors.ts';
+import type { JsonObject } from '../core/json.ts';
+import { readClientId } from '../jose/claims.ts';
+import { type CompactJwe, type CompactJws, parseCompact } from '../jose/compact.ts';
+import type { Keyring } from '../jose/keyring.ts';
+import { TokenError } from '../jose/token-error.ts';
+
+/** What a token says, by a signature that holds. */
+export interface AuthenticToken {
+  readonly app: App;
+  readonly payload: JsonObject;
+  readonly signingInput: string;
+}
+
+/** Every check up to the signature: whoever signed it meant it, at some time. Its claims are not looked at. */
+export type AuthenticateToken = (token: string) => Promise<AuthenticToken>;
+
+export interface AuthenticateTokenDeps {
+  readonly directory: AppDirectory;
+  readonly keyring: () => Promise<Keyring>;
+}
+
+// SECURITY: unknown client, wrong algorithm, wrong signature and failed decryption look the same from outside.
+const untrusted = (detail: string, cause?: unknown): AppError => new AppError('assertion_untrusted', { detail, cause });
+const malformed = (detail: string): AppError => new AppError('assertion_malformed', { values: { detail } });
+
+/** Values of a `typ` or `cty` that says JWT (RFC 7519 §5.1, §5.2); every other one belongs to a profile of its own. */
+const SAYS_JWT = /^jwt$/i;
+
+/** The checks in their order: shape, decryption, app, algorithm, signature. */
+export function createAuthenticateToken({ directory, keyring }: AuthenticateTokenDeps): AuthenticateToken {
+  const open = async (jwe: CompactJwe): Promise<CompactJws> => {
+    for (const member of ['typ', 'cty']) checkType(jwe.header, member);
+    const union = await directory.jweUnion();
+    const { alg, enc } = jwe.header;
+    if (!isIn(union.algs, alg) || !isIn(union.encs, enc)) throw untrusted('no app allows the alg and enc of this JWE');
+    let failure: unknown;
+    for (const key of (await keyring()).select(jwe.header)) {
+      try {
+        return checkInside(await key.decrypt(jwe.text, union));
+      } catch (error) {
+        if (error instanceof AppError) throw error;
+        failure = error;
+      }
+    }
+    throw untrusted(failure === undefined ? 'the JWE names an unknown key' : 'the JWE cannot be decrypted', failure);
+  };
+
+  return async function authenticateToken(token) {
+    const outer = parseToken(token);
+    const jws = outer.kind === 'jwe' ? await open(outer) : outer;
+    const clientId = readSender(jws, outer);
+    const registered = await directory.find(clientId);
+    if (registered === undefined) throw untrusted(`unknown client ${clientId}`);
+    await checkSignature(registered, jws, outer);
+    const { app } = registered;
+    if (!app.enabled) throw new AppError('app_disabled', { detail: clientId });
+    if (app.jwe.required && outer.kind !== 'jwe') throw new AppError('jwe_required', { detail: clientId });
+    return { app, payload: jws.payload, signingInput: jws.signingInput };
+  };
+}
+
+/**
+ * The client id that a token names, if it says that it is a JWT.
+ * SECURITY: what was encrypted fails with the one sentence until its signature has held: it must not tell that it was decrypted.
+ */
+function readSender(jws: CompactJws, outer: CompactJws | CompactJwe): string {
+  try {
+    checkType(jws.header, 'typ');
+    return readClientId(jws.payload);
+  } catch (error) {
+    throw outer.kind === 'jwe' ? untrusted('inside the JWE: no JWT with an issuer', error) : error;
+  }
+}
+
+async function checkSignature(
+  { app, verifier }: RegisteredApp,
+  jws: CompactJws,
+  outer: CompactJws | CompactJwe,
+): Promise<void> {
+  if (jws.header['alg'] !== app.algorithm) throw untrusted(`${app.clientId}: "alg" is not ${app.algorithm}`);
+  const { alg, enc } = outer.header;
+  if (outer.kind === 'jwe' && !(isIn(app.jwe.algs, alg) && isIn(app.jwe.encs, enc))) {
+    throw untrusted(`${app.clientId}: this app does not allow the alg and enc of this JWE`);
+  }
+  const { verify } = await verifier();
+  if (!(await verify(jws))) throw untrusted(`${app.clientId}: the signature does not hold`);
+}
+
+function parseToken(text: string): CompactJws | CompactJwe {
+  try {
+    return parseCompact(text);
+  } catch (error) {
+    throw error instanceof TokenError ? malformed(error.message) : error;
+  }
+}
+
+/** What a JWE holds must be a JWS: anyone can encrypt claims, since the key is public. */
+function checkInside(text: string): CompactJws {
+  let inner: CompactJws | CompactJwe;
+  try {
+    inner = parseCompact(text);
+  } catch (error) {
+    throw error instanceof TokenError ? untrusted(`inside the JWE: ${error.message}`) : error;
+  }
+  if (inner.kind !== 'jws') throw untrusted('inside the JWE is no JWS');
+  return inner;
+}
+
+function checkType(header: CompactJws['header'], member: string): void {
+  const value = header[member];
+  if (value === undefined || (typeof value === 'string' && SAYS_JWT.test(value))) return;
+  throw malformed(`the header's "${member}" is not "JWT"`);
+}
+
+function isIn(allowed: readonly string[], name: unknown): boolean {
+  return typeof name === 'string' && allowed.includes(name);
+}

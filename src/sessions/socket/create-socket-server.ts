@@ -1,0 +1,135 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+import { WebSocketServer } from 'ws';
+
+import { AppError } from '../../core/errors.ts';
+import { type ConnectionDeps, createConnection } from './connection.ts';
+import { type EndingsDeps, recheck, watchEndings } from './endings.ts';
+import {
+  CLOSE_CODES,
+  CLOSE_GRACE_MS,
+  MAX_FRAGMENTS,
+  MAX_FRAME_BYTES,
+  MAX_FRAME_CHUNKS,
+  type SocketLimits,
+} from './limits.ts';
+import { refuseUpgrade, SOCKET_REFUSALS, type SocketRefusal } from './refuse.ts';
+import { createRegistry } from './registry.ts';
+import { RTM_PROTOCOL } from './subprotocols.ts';
+import { admit, type AdmitDeps, type Admission } from './upgrade.ts';
+
+export interface SocketServerDeps
+  extends
+    Omit<ConnectionDeps, 'bot' | 'limits' | 'bearers' | 'metrics'>,
+    Omit<EndingsDeps, 'registry' | 'limits' | 'bearers'> {
+  readonly bearers: ConnectionDeps['bearers'] & AdmitDeps['bearers'];
+  readonly tickets: AdmitDeps['tickets'];
+  /** Absent: every upgrade is refused. */
+  readonly bot: ConnectionDeps['bot'] | undefined;
+  readonly metrics: ConnectionDeps['metrics'] & {
+    countSocketRefusal(reason: string): void;
+    setOpenSockets(count: number): void;
+  };
+  readonly limits: SocketLimits;
+}
+
+/** The web sockets of one server. */
+export interface SocketServer {
+  /** Takes or refuses an upgrade of a connection. Never throws. */
+  onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Closes every socket with 1012, cuts those that do not answer to it, and ends what is watched. */
+  close(): Promise<void>;
+}
+
+/** What may still come after the grace: a last write to the store. In milliseconds. */
+const LAST_WRITE_MS = 1_000;
+
+export function createSocketServer({ bot, ...deps }: SocketServerDeps): SocketServer {
+  const { logger, metrics, limits } = deps;
+  const registry = createRegistry();
+  const options = {
+    noServer: true,
+    clientTracking: false,
+    autoPong: false,
+    maxPayload: MAX_FRAME_BYTES,
+    maxFragments: MAX_FRAGMENTS,
+    maxBufferedChunks: MAX_FRAME_CHUNKS,
+    // SECURITY: frames are small; a compressed one could grow a thousandfold, each window takes memory, and what is signed
+    // and what an attacker writes would be compressed together.
+    perMessageDeflate: false,
+    closeTimeout: CLOSE_GRACE_MS,
+    // SECURITY: only this one; the others hold the token and the nonce.
+    handleProtocols: (offered: Set<string>) => (offered.has(RTM_PROTOCOL) ? RTM_PROTOCOL : false),
+  };
+  const server = new WebSocketServer(options);
+  const stopWatching = watchEndings({ ...deps, registry });
+  /** Upgrades that are being checked. */
+  let pending = 0;
+  let isClosing = false;
+
+  const refuse = (socket: Duplex, refusal: SocketRefusal, error?: unknown): void => {
+    metrics.countSocketRefusal(refusal);
+    const { status } = SOCKET_REFUSALS[refusal];
+    const detail = error instanceof AppError ? error.detail : undefined;
+    const cause = error instanceof Error && refusal === 'internal' ? error.stack : undefined;
+    const level = status === 503 ? 'warn' : status >= 500 ? 'error' : 'info';
+    logger[level]({ status, reason: refusal, detail, cause }, 'socket refused');
+    refuseUpgrade(socket, refusal);
+  };
+  /** Looked at once more when everything else is known: many may have come while this one was checked. */
+  const findRoomProblem = (admission?: Extract<Admission, { kind: 'admitted' }>): SocketRefusal | undefined => {
+    if (isClosing) return 'stopping';
+    if (registry.count() + pending > limits.maxSockets) return 'too_many_sockets';
+    const isSessionFull =
+      admission !== undefined && registry.of('session', admission.live.id).length >= limits.maxSocketsPerSession;
+    return isSessionFull ? 'too_many_sockets' : undefined;
+  };
+
+  const take = async (req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+    if (bot === undefined) return refuse(socket, 'realtime_unavailable');
+    const early = findRoomProblem();
+    if (early) return refuse(socket, early);
+    const admission = await admit(req, deps);
+    if (admission.kind === 'refused') return refuse(socket, admission.refusal);
+    const late = findRoomProblem(admission);
+    if (late) return refuse(socket, late);
+    server.handleUpgrade(req, socket, head, (ws) => {
+      const connection = createConnection(ws, admission.live, admission.wish, { ...deps, bot });
+      registry.add(connection);
+      metrics.setOpenSockets(registry.count());
+      // What ended between the look at the session and this moment was told to nobody. Where the store is away, the next look does it.
+      recheck(connection, deps).catch(() => undefined);
+      void connection.ended.then(() => {
+        registry.delete(connection);
+        metrics.setOpenSockets(registry.count());
+      });
+    });
+  };
+
+  return {
+    onUpgrade: (req, socket, head) => {
+      // Before anything else: a connection that breaks while it is being checked must break nothing else.
+      socket.on('error', () => undefined);
+      pending++;
+      take(req, socket, head)
+        .catch((error: unknown) => {
+          const isAway = error instanceof AppError && error.code === 'store_unavailable';
+          refuse(socket, isAway ? 'store_unavailable' : 'internal', error);
+        })
+        .finally(() => pending--);
+    },
+    close: async () => {
+      isClosing = true;
+      stopWatching();
+      const connections = registry.all();
+      for (const connection of connections) connection.close(CLOSE_CODES.restart, 'the server is restarting');
+      let timer: NodeJS.Timeout | undefined;
+      const patience = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, CLOSE_GRACE_MS + LAST_WRITE_MS);
+      });
+      await Promise.race([Promise.all(connections.map(({ ended }) => ended)), patience]);
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,64 @@
+import type { DatabaseSyncInstance } from '@photostructure/sqlite';
+
+/** Written into the file, so that a later version knows what it has before it. */
+const VERSION = 2;
+
+/**
+ * What has an end carries it; a row past it counts as absent until it is swept. Keys, ids and bodies are blobs, so that they
+ * are kept and compared byte for byte. An identity that is kept has no `expires_at_ms`.
+ */
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS documents (
+    collection TEXT NOT NULL, id BLOB NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (collection, id)) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS changes (collection TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS replays (
+    key BLOB PRIMARY KEY, used_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS replays_by_expiry ON replays (expires_at_ms);
+  CREATE TABLE IF NOT EXISTS sessions (
+    key BLOB PRIMARY KEY, identity BLOB NOT NULL, incarnation BLOB NOT NULL, body BLOB NOT NULL,
+    expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at_ms);
+  CREATE TABLE IF NOT EXISTS identities (
+    key BLOB PRIMARY KEY, owner BLOB NOT NULL, incarnation BLOB NOT NULL, conversation BLOB NOT NULL,
+    active_until_ms INTEGER NOT NULL, body BLOB NOT NULL, expires_at_ms INTEGER) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS identities_by_owner ON identities (owner, key) WHERE expires_at_ms IS NULL;
+  CREATE INDEX IF NOT EXISTS identities_by_expiry ON identities (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS messages (
+    key INTEGER PRIMARY KEY, conversation BLOB NOT NULL, body BLOB NOT NULL, expires_at_ms INTEGER NOT NULL);
+  CREATE INDEX IF NOT EXISTS messages_by_conversation ON messages (conversation, key);
+  CREATE INDEX IF NOT EXISTS messages_by_expiry ON messages (expires_at_ms);
+  CREATE TABLE IF NOT EXISTS tickets (
+    key BLOB PRIMARY KEY, body BLOB NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS tickets_by_expiry ON tickets (expires_at_ms);
+  CREATE TABLE IF NOT EXISTS endings (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id BLOB NOT NULL, expires_at_ms INTEGER NOT NULL);
+  CREATE INDEX IF NOT EXISTS endings_by_expiry ON endings (expires_at_ms);
+`;
+
+/** Tables whose rows end. */
+export const MORTAL_TABLES = ['replays', 'sessions', 'identities', 'messages', 'tickets', 'endings'] as const;
+
+/**
+ * Makes what is missing in the file. The sessions of version 1 belonged to no identity: they end, users sign in again.
+ * @throws Error where a later version wrote the file
+ */
+export function prepareSchema(db: DatabaseSyncInstance): void {
+  if (readVersion(db) === VERSION) return;
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const version = readVersion(db);
+    if (version > VERSION) throw new Error(`the database was written by a later version of Countersign (${version})`);
+    if (version < VERSION) db.exec('DROP TABLE IF EXISTS sessions');
+    db.exec(SCHEMA);
+    db.exec(`PRAGMA user_version = ${VERSION}`);
+    db.exec('COMMIT');
+  } catch (error) {
+    db.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function readVersion(db: DatabaseSyncInstance): number {
+  return (db.prepare('PRAGMA user_version').get() as { user_version: number }).user_version;
+}

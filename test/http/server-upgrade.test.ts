@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { readBody } from '../../src/http/body.ts';
+import { sendJson } from '../../src/http/respond.ts';
+import { startApp } from '../unit/http/app-under-test.ts';
+import { openRaw, parseAnswer } from '../unit/http/raw-http.ts';
+
+/** A server that takes web sockets, and answers everything else with what it got. */
+async function startWithSockets(t: TestContext): Promise<{ port: number; taken: string[] }> {
+  const taken: string[] = [];
+  const { port } = await startApp(
+    t,
+    (server) =>
+      void server.use(readBody(100_000), (req, res) => {
+        const { method, url, headers, body } = req;
+        const { upgrade, connection, 'http2-settings': settings } = headers;
+        sendJson(res, 200, {
+          method,
+          url,
+          body: body as object,
+          asked: { upgrade, connection, settings },
+          x: headers['x-y'],
+        });
+      }),
+    {},
+    {
+      onUpgrade: (req, socket) => {
+        taken.push(req.url ?? '');
+        socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+      },
+    },
+  );
+  return { port, taken };
+}
+
+/** What Java's client sends over plain HTTP. */
+const H2C = [
+  'Host: a',
+  'Connection: Upgrade, HTTP2-Settings',
+  'HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk',
+  'Upgrade: h2c',
+];
+const send = (text: string, ...lines: readonly string[]): string => `${lines.join('\r\n')}\r\n\r\n${text}`;
+
+describe('an upgrade', () => {
+  it('to a web socket is handed over, in any case', async (t) => {
+    const { port, taken } = await startWithSockets(t);
+    for (const name of ['websocket', 'WebSocket']) {
+      const connection = await openRaw(port);
+      connection.send(send('', 'GET /socket HTTP/1.1', 'Host: a', 'Connection: Upgrade', `Upgrade: ${name}`));
+      assert.match(await connection.closed(), /^HTTP\/1\.1 101 /);
+    }
+    assert.deepEqual(taken, ['/socket', '/socket']);
+  });
+
+  const bodies: Readonly<Record<string, { lines: readonly string[]; text: string }>> = {
+    'a body of known length': { lines: ['Content-Length: 13'], text: '{"token":"x"}' },
+    'a body in chunks': { lines: ['Transfer-Encoding: chunked'], text: '5\r\n{"tok\r\n8\r\nen":"x"}\r\n0\r\n\r\n' },
+  };
+  for (const [what, { lines, text }] of Object.entries(bodies)) {
+    it(`to something else is answered as an ordinary request: ${what}, and the next one on the connection too`, async (t) => {
+      const { port, taken } = await startWithSockets(t);
+      const connection = await openRaw(port);
+      const type = 'Content-Type: application/json';
+      const request = send(text, 'POST /oauth/introspect?a=b HTTP/1.1', ...H2C, 'X-Y: 1', type, ...lines);
+      // In two pieces: the second one comes when the first has been taken for an upgrade.
+      connection.send(request.slice(0, -4));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      connection.send(request.slice(-4));
+      const first = await connection.until((received) => received.includes('"x":"1"}'));
+      const answer = parseAnswer(first);
+      assert.equal(answer.status, 200);
+      assert.deepEqual(JSON.parse(answer.body), {
+        method: 'POST',
+        url: '/oauth/introspect?a=b',
+        body: { token: 'x' },
+        asked: { connection: 'keep-alive' },
+        x: '1',
+      });
+      connection.send(send('', 'GET /next HTTP/1.1', 'Host: a', 'Connection: close'));
+      assert.match((await connection.closed()).slice(first.length), /200 OK[^]*"url":"\/next"/);
+      assert.deepEqual(taken, []);
+    });
+  }
+
+  it('that asks to close the connection has it closed', async (t) => {
+    const { port } = await startWithSockets(t);
+    const connection = await openRaw(port);
+    connection.send(send('', 'GET / HTTP/1.1', 'Host: a', 'Connection: close, Upgrade', 'Upgrade: h2c'));
+    assert.match(await connection.closed(), /200 OK[^]*Connection: close/i);
+  });
+});
