@@ -12,6 +12,8 @@ const READY_TIMEOUT_MS = 30_000;
 /** A server to start: a script of this build or of `dist/`, and what it is told about its port. */
 export interface ServerPlan {
   readonly script: string;
+  /** Options for Node itself. */
+  readonly nodeArgs?: readonly string[];
   readonly toArgs: (port: number) => readonly string[];
   readonly toEnvironment?: (port: number) => Readonly<Record<string, string>>;
 }
@@ -37,10 +39,11 @@ function isListening(port: number): Promise<boolean> {
 export async function startPinned(plan: ServerPlan, folder: string): Promise<BenchServer> {
   const port = await getFreePort();
   const url = `http://${HOST}:${port}`;
-  const pinned = ['taskset', '-c', String(CORES.server), process.execPath, plan.script, ...plan.toArgs(port)];
+  const pinned = ['taskset', '-c', String(CORES.server), process.execPath];
+  const program = [...(plan.nodeArgs ?? []), plan.script, ...plan.toArgs(port)];
   const child = await startChild({
     command: 'sh',
-    args: ['-c', 'log=$1; shift; exec "$@" > "$log"', 'sh', join(folder, `${port}.log`), ...pinned],
+    args: ['-c', 'log=$1; shift; exec "$@" > "$log"', 'sh', join(folder, `${port}.log`), ...pinned, ...program],
     cwd: folder,
     ...(plan.toEnvironment && { env: { COUNTERSIGN_HOST: HOST, ...plan.toEnvironment(port) } }),
   });

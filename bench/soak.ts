@@ -8,11 +8,13 @@ import { availableParallelism, cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { waitUntilReady } from '../test/support/child.ts';
 import { createTempFolder, startRedis } from '../test/support/processes.ts';
 import { createAssertions } from './assertions.ts';
 import { registerApp } from './register-app.ts';
 import { placeBlock, toMedian, toQuantile } from './report.ts';
-import { type BenchServer, readMemoryBytes, startPinned } from './server.ts';
+import { CORES } from './load.ts';
+import { type BenchServer, pinProcess, readMemoryBytes, startPinned } from './server.ts';
 import { openSocket, type SoakSocket } from './soak-socket.ts';
 
 const PAGE = resolve('docs', 'performance.md');
@@ -24,8 +26,9 @@ const HOLD_SECONDS = Number(process.env['SOAK_SECONDS'] ?? 60);
 const MESSAGE_EVERY_SECONDS = 10;
 /** Every so many sockets one is dropped in the middle and started again with its old bearer. */
 const DROP_EVERY = 10;
-/** Until memory is read, so that what was garbage is gone, in milliseconds. */
-const SETTLE_MS = 5_000;
+/** Before and after each collection of garbage, in milliseconds. */
+const SETTLE_MS = 2_000;
+const READY_TIMEOUT_MS = 10_000;
 const ADMIN_TOKEN = 'admin-token-of-the-soak-0123456789';
 
 interface Outcome {
@@ -76,10 +79,21 @@ async function talk(sockets: readonly SoakSocket[]): Promise<Pick<Outcome, 'answ
   return { answers, failures, restarted };
 }
 
+/** Twice: what the first collection finalizes, the second one frees. */
+async function readSettledMemory({ child }: BenchServer): Promise<number> {
+  for (let time = 0; time < 2; time += 1) {
+    await sleep(SETTLE_MS);
+    child.signal('SIGUSR2');
+  }
+  await sleep(SETTLE_MS);
+  return readMemoryBytes(child.pid);
+}
+
 async function soak(store: string, folder: string, environment: Readonly<Record<string, string>>): Promise<Outcome> {
   const server: BenchServer = await startPinned(
     {
       script: resolve('dist', 'main.js'),
+      nodeArgs: ['--expose-gc', '--import', new URL('./collect-on-signal.js', import.meta.url).href],
       toArgs: () => ['idproxy'],
       toEnvironment: (port) => ({
         COUNTERSIGN_IDPROXY_PORT: String(port),
@@ -95,20 +109,18 @@ async function soak(store: string, folder: string, environment: Readonly<Record<
   );
   let sockets: SoakSocket[] = [];
   try {
+    await waitUntilReady(server.child, async () => (await fetch(`${server.url}/readyz`)).ok, READY_TIMEOUT_MS);
     const app = await registerApp(server.url, ADMIN_TOKEN);
     const warm = await openAll(server.url, createAssertions(app, OPENING_COUNT, 'warm-up'));
     await talk(warm.slice(0, 1));
     for (const socket of warm) socket.close();
-    await sleep(SETTLE_MS);
-    const emptyBytes = await readMemoryBytes(server.child.pid);
+    const emptyBytes = await readSettledMemory(server);
     const startedAt = performance.now();
     sockets = await openAll(server.url, createAssertions(app, SOCKET_COUNT, 'user'));
     const openSeconds = (performance.now() - startedAt) / 1000;
-    await sleep(SETTLE_MS);
-    const idleBytes = await readMemoryBytes(server.child.pid);
+    const idleBytes = await readSettledMemory(server);
     const talked = await talk(sockets);
-    await sleep(SETTLE_MS);
-    const heldBytes = await readMemoryBytes(server.child.pid);
+    const heldBytes = await readSettledMemory(server);
     const closed = sockets.filter((socket) => !socket.isOpen()).length;
     return { store, openSeconds, emptyBytes, idleBytes, heldBytes, ...talked, failures: talked.failures + closed };
   } finally {
@@ -150,6 +162,7 @@ async function run(): Promise<void> {
   const folder = await createTempFolder();
   const redis = await startRedis();
   try {
+    for (const pid of [process.pid, redis.pid]) await pinProcess(pid, CORES.load);
     const outcomes = [
       await soak('embedded', folder, {}),
       await soak('redis', folder, { COUNTERSIGN_REDIS_URL: redis.url }),

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import {
+  type CountersignProcess,
+  createTempFolder,
+  getFreePort,
+  startCountersign,
+} from './processes.ts';
+
+const ADMIN_TOKEN = 'admin-token-of-this-test-0123456789';
+
+type Environment = Readonly<Record<string, string>>;
+type Json = Readonly<Record<string, unknown>>;
+
+/** An app and the issuer that signs for it, in a process of its own. */
+export interface AppWithIssuer {
+  readonly clientId: string;
+  readonly issuerUrl: string;
+}
+
+/** How the issuer of an app is set up. */
+export interface IssuerTraits {
+  /** Encrypts what it signs, for the platform. */
+  readonly isEncrypting?: boolean;
+  /** Private claims of every known user. */
+  readonly claims?: Json;
+}
+
+/** A platform as in production: idproxy and issuers in processes of their own, the page's origin allowed by name. */
+export interface Chain {
+  readonly idproxyUrl: string;
+  /** The idproxy that runs now. */
+  readonly idproxy: CountersignProcess;
+  admin(method: string, path: string, body?: Json): Promise<Response>;
+  /** Registers an app, with HS512, and starts its issuer. */
+  addApp(settings?: Json, traits?: IssuerTraits): Promise<AppWithIssuer>;
+  /** Revokes a bearer, or asks whether it is active. */
+  callOauth(endpoint: 'revoke' | 'introspect', token: string): Promise<Response>;
+  /** Ends the idproxy by that signal and starts it again on the same port and folders. */
+  restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /** Everything that was logged so far. */
+  readLogs(): string;
+  stop(): Promise<void>;
+}
+
+/** Starts an idproxy with the echo bot for pages of `origin`. */
+export async function startChain(origin: string, env: Environment = {}): Promise<Chain> {
+  const folder = await createTempFolder();
+  const shared = { COUNTERSIGN_CORS_ORIGINS: origin };
+  const all = {
+    ...shared,
+    COUNTERSIGN_DATA_DIR: join(folder, 'data'),
+    COUNTERSIGN_KEYS_DIR: join(folder, 'keys'),
+    COUNTERSIGN_IDPROXY_PORT: String(await getFreePort()),
+    COUNTERSIGN_ADMIN_TOKEN: ADMIN_TOKEN,
+    COUNTERSIGN_BOT: 'echo',
+    ...env,
+  };
+  const processes: CountersignProcess[] = [];
+  const issuers: CountersignProcess[] = [];
+  const launch = async (): Promise<CountersignProcess> => {
+    const started = await startCountersign(['idproxy'], all);
+    processes.push(started);
+    return started;
+  };
+  let idproxy = await launch();
+  const { idproxyUrl } = idproxy;
+  const publicUrl = all['COUNTERSIGN_PUBLIC_URL' as keyof typeof all] ?? idproxyUrl;
+  const admin: Chain['admin'] = (method, path, body) =>
+    fetch(`${idproxyUrl}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) }),
+    });
+
+  return {
+    idproxyUrl: publicUrl,
+    get idproxy() {
+      return idproxy;
+    },
+    admin,
+    addApp: async (settings = {}, { isEncrypting = false, claims } = {}) => {
+      const registered = await admin('POST', '/admin/apps', { name: 'Chat', algorithm: 'HS512', ...settings });
+      assert.equal(registered.status, 201);
+      const { clientId, clientSecret, jwk } = (await registered.json()) as Record<'clientId' | 'clientSecret', string> & {
+        jwk: object;
+      };
+      const [keyFile, claimsFile] = ['jwk.json', 'claims.json'].map((name) => join(folder, clientId, name));
+      assert.ok(keyFile && claimsFile);
+      await mkdir(join(folder, clientId));
+      await writeFile(keyFile, JSON.stringify(jwk));
+      await writeFile(claimsFile, JSON.stringify({ '*': claims }));
+      const issuer = await startCountersign(['issuer'], {
+        ...shared,
+        COUNTERSIGN_CALLER_AUTH: 'open',
+        COUNTERSIGN_ALLOW_ANONYMOUS: 'true',
+        COUNTERSIGN_CLIENT_ID: clientId,
+        COUNTERSIGN_CLIENT_SECRET: clientSecret,
+        COUNTERSIGN_ALGORITHM: 'HS512',
+        ...(isEncrypting && { COUNTERSIGN_JWE_KEY_FILE: keyFile }),
+        ...(claims && { COUNTERSIGN_CLAIMS_FILE: claimsFile }),
+      });
+      issuers.push(issuer);
+      return { clientId, issuerUrl: issuer.issuerUrl };
+    },
+    callOauth: (endpoint, token) =>
+      fetch(`${idproxyUrl}/oauth/${endpoint}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+        body: new URLSearchParams({ token }),
+      }),
+    restart: async (signal) => {
+      idproxy.signal(signal);
+      await idproxy.exited;
+      idproxy = await launch();
+    },
+    readLogs: () => [...processes, ...issuers].map(({ stdout, stderr }) => stdout() + stderr()).join(''),
+    stop: async () => {
+      for (const running of [...issuers, ...processes]) await running.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
