@@ -166,7 +166,7 @@ describe('two idproxies on one Redis', () => {
     await until(200, () => exchange(b, client.sign()), 1_000);
     await send(`${a.idproxyUrl}/admin/apps/${client.clientId}`, 'DELETE', undefined, ADMIN);
     await until(401, () => exchange(b, client.sign()), 1_000);
-    assert.equal((await askUserInfo(b, bearer)).status, 403);
+    assert.equal((await askUserInfo(b, bearer)).status, 401);
   });
 });
 

@@ -5,9 +5,15 @@ import { appPatch, appRequest } from '../../../src/apps/schemas.ts';
 import { APP_FLAGS, toAppBody } from '../../../src/cli/app-flags.ts';
 import { UsageError } from '../../../src/cli/command.ts';
 
+/** Members that have members. */
+const INNER: Readonly<Record<string, readonly string[]>> = {
+  jwe: ['required', 'algs', 'encs'],
+  merge: ['allowKnown', 'requireProof'],
+};
+
 /** Every member of a registration as a path: `jwe.required`. */
 function listMembers(shape: Readonly<Record<string, unknown>>): string[] {
-  return Object.keys(shape).flatMap((name) => (name === 'jwe' ? ['jwe.required', 'jwe.algs', 'jwe.encs'] : [name]));
+  return Object.keys(shape).flatMap((name) => INNER[name]?.map((inner) => `${name}.${inner}`) ?? [name]);
 }
 
 describe('the options of apps', () => {
