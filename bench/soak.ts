@@ -100,6 +100,7 @@ async function soak(store: string, folder: string, environment: Readonly<Record<
         COUNTERSIGN_ADMIN_TOKEN: ADMIN_TOKEN,
         COUNTERSIGN_BOT: 'echo',
         COUNTERSIGN_RATE_LIMIT_PER_MINUTE: '1000000',
+        COUNTERSIGN_SOCKETS_PER_ADDRESS: '5000',
         COUNTERSIGN_DATA_DIR: join(folder, store, 'data'),
         COUNTERSIGN_KEYS_DIR: join(folder, store, 'keys'),
         ...environment,

@@ -14,7 +14,7 @@ loadDotenv({ quiet: true });
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
 
-process.exitCode = await runCommand({
+const exitCode = await runCommand({
   args: process.argv.slice(2),
   env: process.env,
   stop: stopping.signal,
@@ -22,3 +22,5 @@ process.exitCode = await runCommand({
   print: (text) => void process.stdout.write(`${text}\n`),
   printError: (text) => void process.stderr.write(`${text}\n`),
 });
+// Not by waiting until nothing is left to do: a bot of the operator's may hold a timer or a connection for ever.
+process.exit(exitCode);

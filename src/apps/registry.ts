@@ -44,14 +44,12 @@ export function createAppRegistry({ documents, identities, sessions, vault, cloc
   };
 
   const eraseUsers = async (clientId: string): Promise<void> => {
-    let erased = 0;
-    for (;;) {
-      const page = await identities.list(clientId, '', ERASED_AT_ONCE);
-      if (page.length === 0) break;
-      erased += page.length;
+    let page: { id: string }[];
+    do {
+      page = await identities.list(clientId, '', ERASED_AT_ONCE);
       await Promise.all(page.map(({ id }) => identities.remove(id)));
-    }
-    if (erased > 0) await sessions.purge();
+    } while (page.length > 0);
+    await sessions.purge();
   };
 
   return {

@@ -6,6 +6,8 @@ export interface CommandContext {
   readonly stop: AbortSignal;
   /** For results: one text, a line feed is added. */
   readonly print: (text: string) => void;
+  /** For everything else. */
+  readonly printError: (text: string) => void;
 }
 
 /** A command of the program. */

@@ -64,7 +64,14 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
   const checks = {
     store: async () => {
       const health = await store.health();
-      return health.isReady ? undefined : health.problem;
+      if (!health.isReady) return health.problem;
+      try {
+        // Exchanges need the apps: they are loaded anew after the store was away.
+        await directory.jweUnion();
+        return undefined;
+      } catch {
+        return 'the apps cannot be loaded';
+      }
     },
     keys: async () => {
       try {

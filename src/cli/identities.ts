@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { loadConfig } from '../config/load-config.ts';
-import { systemClock } from '../core/clock.ts';
+import { systemClock, toIsoDate } from '../core/clock.ts';
 import { checkShape } from '../http/check.ts';
 import { createIdentityRegistry, type IdentityRegistry } from '../sessions/identity-registry.ts';
 import { identityLookUp, identityQuery, identityRequest } from '../sessions/identity-schemas.ts';
@@ -14,6 +14,8 @@ import { openStore } from './runtime.ts';
 
 const STORE_TIMEOUT_MS = 5_000;
 const STANDARD_INPUT = 0;
+/** A user id or a client id; whatever else somebody wrote in its place may be a name. */
+const ID = /^(?:u|cs)-[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/;
 
 const OPTIONS = {
   limit: { type: 'string' },
@@ -90,7 +92,7 @@ export const identitiesCommand: Command = {
     '--limit <number>        list: how many at most',
     '--cursor <text>         list: the "next" of the answer before',
   ],
-  run: async ({ args, env, print }) => {
+  run: async ({ args, env, print, printError }) => {
     const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
     const [name = '', id = '', ...rest] = positionals;
     const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
@@ -108,6 +110,9 @@ export const identitiesCommand: Command = {
         readMessages: createReadMessages({ conversations: store.conversations, vault }),
         clock: systemClock,
       });
+      // Before the act: who tried to read personal data is to be seen as who did. Never the subject.
+      const time = toIsoDate(systemClock.nowSeconds());
+      printError(JSON.stringify({ time, act: `identities ${name}`, ...(ID.test(id) && { id }), msg: 'admin act' }));
       print(JSON.stringify(await action.act({ registry, id, values }), null, 2));
     } finally {
       await store.close();

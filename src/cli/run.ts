@@ -48,9 +48,7 @@ export function toCommandHelp(name: string, { usage, summary, options = [] }: Co
 }
 
 /** Runs the command that the first word names. @returns the exit code */
-export async function runCommand(
-  context: CommandContext & { readonly version: string; readonly printError: (text: string) => void },
-): Promise<number> {
+export async function runCommand(context: CommandContext & { readonly version: string }): Promise<number> {
   const [name = 'help', ...args] = context.args;
   if (name === 'version' || name === '--version') {
     context.print(context.version);

@@ -43,6 +43,7 @@ export async function startIdproxy(
         publicUrl: () => url,
         rateLimitPerMinute: config.rateLimitPerMinute,
         botTimeoutMs: config.botTimeoutMs,
+        socketLimits: { maxSocketsPerAddress: config.socketsPerAddress },
         cors: {
           origins: config.corsOrigins,
           allowLoopback: config.program === 'start' && config.isLoopback,

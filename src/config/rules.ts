@@ -68,9 +68,11 @@ export const RULES: readonly ConfigRule[] = [
   },
   {
     programs: IDPROXIES,
-    isBroken: ({ bot, botWebhookUrl, botModule }) =>
-      (botWebhookUrl !== undefined && bot !== 'webhook') || (botModule !== undefined && bot !== 'module'),
-    problem: 'COUNTERSIGN_BOT: must be webhook with COUNTERSIGN_BOT_WEBHOOK_URL, module with COUNTERSIGN_BOT_MODULE',
+    isBroken: ({ bot, botWebhookUrl, botWebhookSecret, botModule }) =>
+      ((botWebhookUrl ?? botWebhookSecret) !== undefined && bot !== 'webhook') ||
+      (botModule !== undefined && bot !== 'module'),
+    problem:
+      'COUNTERSIGN_BOT: must be webhook with COUNTERSIGN_BOT_WEBHOOK_URL and _SECRET, module with COUNTERSIGN_BOT_MODULE',
   },
   {
     programs: ISSUER,

@@ -51,6 +51,11 @@ export const VARIABLES = {
     .describe(
       'Requests a minute from one address to one route (all of `/admin` together), in each process. Introspection and revocation count, too.',
     ),
+  COUNTERSIGN_SOCKETS_PER_ADDRESS: wholeNumber(1, 5_000)
+    .default(1_000)
+    .describe(
+      'Web sockets that one address may hold at a time, in each process. Behind a proxy that is not trusted everybody has one address.',
+    ),
   COUNTERSIGN_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')

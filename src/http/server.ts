@@ -91,6 +91,8 @@ export async function startServer(app: Express, at: ListenAt, chosen: ServerOpti
     : createHttpServer(options);
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
+    // Again, where a request was put back into it.
+    if (sockets.has(socket)) return;
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });

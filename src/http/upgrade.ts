@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { Server as TlsServer } from 'node:tls';
 
 /** Takes or refuses an upgrade of a connection to a web socket. */
 export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -13,13 +14,21 @@ const ASKING: ReadonlySet<string> = new Set(['upgrade', 'connection', 'http2-set
  * `h2c` with each request over plain HTTP. So the request's head is put back before its body, without that wish.
  */
 export function handleUpgrades(server: Server, onWebSocket: UpgradeHandler): void {
+  // On a TLS server `connection` would begin another handshake, inside the one that is done.
+  const connectionEvent = server instanceof TlsServer ? 'secureConnection' : 'connection';
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // SECURITY: an earlier request on the connection has not been answered yet. Its answer would end up behind or inside of
+    // what is said next, and a second parser beside it makes Node throw where nobody can catch it.
+    if ((socket as { _httpMessage?: unknown })._httpMessage) {
+      socket.destroy();
+      return;
+    }
     if (req.headers.upgrade?.toLowerCase() === 'websocket') {
       onWebSocket(req, socket, head);
       return;
     }
     socket.unshift(Buffer.concat([Buffer.from(toHead(req), 'latin1'), head]));
-    server.emit('connection', socket);
+    server.emit(connectionEvent, socket);
   });
 }
 

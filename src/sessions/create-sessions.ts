@@ -1,6 +1,7 @@
 import type { AppDirectory } from '../apps/directory.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../http/access-log.ts';
+import { createAddressLimit } from '../http/address-limit.ts';
 import type { Routes } from '../http/create-app.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { UpgradeHandler } from '../http/upgrade.ts';
@@ -65,6 +66,7 @@ export function createSessions(settings: SessionsSettings, deps: SessionsDeps): 
     history,
     botTimeoutMs,
     limits: { ...SOCKET_LIMITS, ...settings.socketLimits },
+    addresses: createAddressLimit(rateLimitPerMinute),
   });
   const registry = createIdentityRegistry({
     ...deps,

@@ -19,6 +19,9 @@ export const NOT_IN_AN_EXPORT: readonly string[] = [
   'The log holds user ids and client ids, and no subject.',
 ];
 
+/** Who was erased. */
+export type ErasedIdentity = Pick<IdentityView, 'userId' | 'clientId'>;
+
 /** The users of the apps, as the admin sees them. */
 export interface IdentityRegistry {
   /**
@@ -34,8 +37,12 @@ export interface IdentityRegistry {
   get(userId: string): Promise<IdentityView>;
   /** All that is kept of a user. @throws AppError `identity_not_found` */
   export(userId: string): Promise<IdentityExport>;
-  /** Erases a user with their conversation, and ends their sessions; what is kept need not be readable. @throws AppError `identity_not_found` */
-  erase(userId: string): Promise<Pick<IdentityView, 'userId' | 'clientId'>>;
+  /**
+   * Erases a user with their conversation, ends their sessions, and deletes what these left; what is kept need not be readable.
+   * `onErased` is told as soon as nobody can be that user any more.
+   * @throws AppError `identity_not_found`, once what earlier erasures left is deleted
+   */
+  erase(userId: string, onErased?: (erased: ErasedIdentity) => void): Promise<ErasedIdentity>;
 }
 
 /** The messages of a conversation, opened, oldest first. */
@@ -87,12 +94,16 @@ export function createIdentityRegistry(deps: IdentityRegistryDeps): IdentityRegi
       const messages = await readMessages(stored.conversation);
       return { identity: toView(stored), messages: [...messages], notIncluded: [...NOT_IN_AN_EXPORT] };
     },
-    erase: async (userId) => {
-      const { id, owner } = await find(parseUserId(userId));
-      if (!(await store.remove(id))) throw new AppError('identity_not_found');
-      // The bearers are dead by now; this is for what they left at rest.
+    erase: async (userId, onErased) => {
+      const stored = await store.get(parseUserId(userId) ?? '');
+      const isErased = stored !== undefined && (await store.remove(stored.id));
+      const erased = { userId, clientId: stored?.owner ?? '' };
+      // Before what may still fail: the bearers are dead by now.
+      if (isErased) onErased?.(erased);
+      // What they left at rest: also of a user who is gone, so that an erasure that was cut off can be asked for again.
       await sessions.purge();
-      return { userId: toUserId(id), clientId: owner };
+      if (!isErased) throw new AppError('identity_not_found');
+      return erased;
     },
   };
 }

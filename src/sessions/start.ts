@@ -3,6 +3,9 @@ import { AppError } from '../core/errors.ts';
 import type { LiveSession } from './live-session.ts';
 import type { Tickets } from './socket/tickets.ts';
 
+/** Where sockets are opened. A proxy in front takes the path of the public URL away. */
+export const SOCKET_PATH = '/rtm/bot';
+
 /** What `…/rtm/start` answers. */
 export interface StartedSocket {
   readonly url: string;
@@ -59,7 +62,7 @@ export function createStart({ tickets, hasBot, publicUrl }: StartDeps): Start {
 function toSocketUrl(publicUrl: string, query: Readonly<Record<string, string>>): string {
   const url = new URL(publicUrl);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-  url.pathname = `${url.pathname.replace(/\/$/, '')}/rtm/bot`;
+  url.pathname = url.pathname.replace(/\/$/, '') + SOCKET_PATH;
   url.search = new URLSearchParams(query).toString();
   return url.href;
 }

@@ -74,8 +74,8 @@ export const EXCHANGE = createScript(
 
   if #KEYS > 1 then redis.call('SET', KEYS[2], ARGV[2] .. string.format(' %.0f', now), 'PX', ARGV[5]) end
   local incarnation, conversation, until_ms = me[1] or ARGV[11], me[2] or ARGV[12], now + tonumber(ARGV[14])
-  local is_active = me[1] and tonumber(me[3]) >= now
-  local is_taken_over = other and other.until_ms >= now
+  local is_active = me[1] and tonumber(me[3]) > now
+  local is_taken_over = other and other.until_ms > now
   if is_active then until_ms = math.max(until_ms, tonumber(me[3])) end
   if me[1] and (is_taken_over or not is_active) then
     redis.call('DEL', messages_key(conversation))

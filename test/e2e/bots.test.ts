@@ -13,7 +13,7 @@ import { createLogger } from '../../src/http/access-log.ts';
 import { createWebhookBot } from '../../src/sessions/bots/webhook-bot.ts';
 import { createCertificate } from '../http/server-certificate.ts';
 import { type Child, startChild, waitUntilReady } from '../support/child.ts';
-import { runCountersign } from '../support/processes.ts';
+import { runCountersign, startCountersign } from '../support/processes.ts';
 import { createBotSession, isBotError, listen } from '../unit/sessions/bots/bot-session.ts';
 import { assertSays, makeFolder } from './cli-processes.ts';
 
@@ -174,5 +174,22 @@ describe('a server whose bot cannot be had', () => {
     assert.equal(code, 2);
     assertSays(stderr, 'COUNTERSIGN_BOT_MODULE: the module cannot be used: the calendar does not answer');
     assert.doesNotMatch(stdout, /admin token/);
+  });
+});
+
+describe('a bot that holds something open for ever', () => {
+  it('does not keep the server from stopping', async (t) => {
+    const path = join(await makeFolder(t), 'bot.mjs');
+    await writeFile(
+      path,
+      "export const bot = { name: 'busy', onMessage: async () => [] };\nsetInterval(() => {}, 1000);",
+    );
+    const env = { COUNTERSIGN_BOT: 'module', COUNTERSIGN_BOT_MODULE: path };
+    const server = await startCountersign(['idproxy'], env);
+    server.signal('SIGTERM');
+    const late = setTimeout(() => server.signal('SIGKILL'), 10_000);
+    assert.deepEqual(await server.exited, { code: 0, signal: null });
+    clearTimeout(late);
+    await server.stop();
   });
 });

@@ -1,95 +1,79 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { type Exchange, openWatchedPage, startBrowser } from '../support/browser.ts';
-import { type KorePage, type MintBy, startKorePage } from '../support/kore-page.ts';
-import { type CountersignProcess, getFreePort, startCountersign } from '../support/processes.ts';
 
-const ADMIN_TOKEN = 'admin-token-of-this-test-0123456789';
+import { type Exchange, startBrowser } from '../support/browser.ts';
+import { startChain } from '../support/kore-chain.ts';
+import { type Chat, GRANT_PATH, GREETING, HISTORY_PATH, openChat, START_PATH } from '../support/kore-chat.ts';
+import { type KorePage, type MintBy, startKorePage } from '../support/kore-page.ts';
+import { startCountersign } from '../support/processes.ts';
+
 const IDENTITY = 'alice@example.com';
-const GRANT_PATH = '/api/oAuth/token/jwtgrant';
-const START_PATH = '/api/rtm/start';
+const THEME_PATH = '/api/websdkthemes/st-1/activetheme';
+/** Signed for the bot alone: the names are shown by the echo, the values by nobody. */
+const PRIVATE_CLAIMS = {
+  accountNumber: 'DE44-5001-0517-5407',
+  tier: 'tier-platinum-only',
+  risk: { score: 987_654_321 },
+};
+const PRIVATE_VALUES = ['DE44-5001-0517-5407', 'tier-platinum-only', '987654321'];
 
 /** The servers behind a page. */
-interface Chain {
+interface Servers {
   readonly issuerUrl: string;
   readonly idproxyUrl: string;
   /** What each process has logged so far. */
-  readonly logs: readonly (() => string)[];
-  stop(): Promise<void>;
+  readLogs(): readonly string[];
+  stop(): Promise<unknown>;
 }
-
-type StartChain = (korePage: (urls: Pick<Chain, 'issuerUrl' | 'idproxyUrl'>) => Promise<KorePage>) => Promise<Chain>;
-
-const toUrl = (port: number): string => `http://127.0.0.1:${port}`;
 
 /** Issuer and idproxy in one process; pages of loopback origins are allowed. */
-function startTogether(algorithm: string): StartChain {
-  return async (korePage) => {
-    const countersign = await startCountersign(['start'], { COUNTERSIGN_ALGORITHM: algorithm });
-    await korePage(countersign);
-    return { ...countersign, logs: [countersign.stdout], stop: async () => void (await countersign.stop()) };
-  };
-}
-
-/** Two processes, as in production: the page's origin is allowed by name, tokens are encrypted, and must be. */
-const startApart: StartChain = async (korePage) => {
-  const issuerPort = await getFreePort();
-  const idproxyPort = await getFreePort();
-  const urls = { issuerUrl: toUrl(issuerPort), idproxyUrl: toUrl(idproxyPort) };
-  const { origin } = await korePage(urls);
-  const shared = { COUNTERSIGN_CORS_ORIGINS: origin };
-  const idproxy = await startCountersign(['idproxy'], {
-    ...shared,
-    COUNTERSIGN_IDPROXY_PORT: String(idproxyPort),
-    COUNTERSIGN_ADMIN_TOKEN: ADMIN_TOKEN,
-  });
-  let issuer: CountersignProcess | undefined;
-  const stop = async (): Promise<void> => {
-    await issuer?.stop();
-    await idproxy.stop();
-  };
-  try {
-    const registered = await fetch(`${urls.idproxyUrl}/admin/apps`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ name: 'Chat', algorithm: 'HS512', jwe: { required: true } }),
-    });
-    assert.equal(registered.status, 201);
-    const { clientId, clientSecret } = (await registered.json()) as { clientId: string; clientSecret: string };
-    const jwks = (await (await fetch(`${urls.idproxyUrl}/.well-known/jwks.json`)).json()) as { keys: object[] };
-    const keyFile = join(idproxy.dataDir, 'platform-jwk.json');
-    await writeFile(keyFile, JSON.stringify(jwks.keys[0]));
-    issuer = await startCountersign(['issuer'], {
-      ...shared,
-      COUNTERSIGN_ISSUER_PORT: String(issuerPort),
-      COUNTERSIGN_CALLER_AUTH: 'open',
-      COUNTERSIGN_CLIENT_ID: clientId,
-      COUNTERSIGN_CLIENT_SECRET: clientSecret,
-      COUNTERSIGN_ALGORITHM: 'HS512',
-      COUNTERSIGN_JWE_KEY_FILE: keyFile,
-    });
-    return { ...urls, logs: [idproxy.stdout, issuer.stdout], stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+const startTogether = (algorithm: string) => async (): Promise<Servers> => {
+  const countersign = await startCountersign(['start'], { COUNTERSIGN_ALGORITHM: algorithm });
+  return { ...countersign, readLogs: () => [countersign.stdout()] };
 };
 
-const decodePart = (part = ''): unknown => JSON.parse(Buffer.from(part, 'base64url').toString());
-const parseBody = (text: string): Record<string, unknown> => JSON.parse(text) as Record<string, unknown>;
+/** Two processes, as in production; tokens are encrypted, and must be. */
+async function startApart(origin: string): Promise<Servers> {
+  const chain = await startChain(origin);
+  try {
+    const { issuerUrl } = await chain.addApp(
+      { jwe: { required: true } },
+      { isEncrypting: true, claims: PRIVATE_CLAIMS },
+    );
+    return { issuerUrl, ...chain };
+  } catch (error) {
+    await chain.stop();
+    throw error;
+  }
+}
 
-const CHAINS: Readonly<
-  Record<string, { readonly start: StartChain; readonly header: object; readonly parts: number }>
-> = {
-  HS256: { start: startTogether('HS256'), header: { alg: 'HS256', typ: 'JWT' }, parts: 3 },
-  RS256: { start: startTogether('RS256'), header: { alg: 'RS256', typ: 'JWT' }, parts: 3 },
-  'a nested JWE, two processes': {
+interface ServersRow {
+  readonly start: (origin: string) => Promise<Servers>;
+  readonly header: object;
+  readonly parts: number;
+  /** What the echo says of the signed context. */
+  readonly signed: string;
+}
+
+const SERVERS: Readonly<Record<string, ServersRow>> = {
+  HS256: {
+    start: startTogether('HS256'),
+    header: { alg: 'HS256', typ: 'JWT' },
+    parts: 3,
+    signed: 'Signed: privateClaims none; secureCustomData none.',
+  },
+  RS256: {
+    start: startTogether('RS256'),
+    header: { alg: 'RS256', typ: 'JWT' },
+    parts: 3,
+    signed: 'Signed: privateClaims none; secureCustomData none.',
+  },
+  'a nested JWE with private claims, two processes': {
     start: startApart,
     header: { alg: 'RSA-OAEP', enc: 'A256GCM', typ: 'JWT', cty: 'JWT' },
     parts: 5,
+    signed: 'Signed: privateClaims accountNumber, tier, risk; secureCustomData none.',
   },
 };
 
@@ -115,8 +99,10 @@ interface LogLine {
   readonly method?: string;
   readonly path?: string;
   readonly status?: number;
-  readonly failure?: string;
 }
+
+const decodePart = (part = ''): unknown => JSON.parse(Buffer.from(part, 'base64url').toString());
+const parseBody = ({ responseBody }: Exchange): unknown => JSON.parse(responseBody);
 
 function readLogLines(log: string): LogLine[] {
   const lines = log.split('\n').filter((line) => line.startsWith('{'));
@@ -128,72 +114,103 @@ function assertReadable({ responseHeaders }: Exchange, origin: string): void {
   assert.match(responseHeaders['content-type'] ?? '', /^application\/json/);
 }
 
+/** That no value of the private claims came to the browser: in no answer, in no frame, nowhere on the page. */
+async function assertNothingLeaked({ page, exchanges, sockets }: Chat, logs: readonly string[]): Promise<void> {
+  const heard = [
+    await page.content(),
+    ...logs,
+    ...exchanges.flatMap(({ url, responseBody, responseHeaders }) => [
+      url,
+      responseBody,
+      JSON.stringify(responseHeaders),
+    ]),
+    ...sockets.flatMap(({ url, received, sent }) => [url, ...received, ...sent]),
+  ].join('\n');
+  for (const value of PRIVATE_VALUES) assert.ok(!heard.includes(value), value);
+}
+
 describe('kore-web-sdk in a browser, on an origin of its own', () => {
   let browser: Browser;
+  let korePage: KorePage;
   before(async () => {
-    browser = await startBrowser();
+    [browser, korePage] = await Promise.all([startBrowser(), startKorePage()]);
   });
-  after(() => browser?.close());
+  after(async () => {
+    await browser?.close();
+    await korePage?.close();
+  });
 
-  for (const [name, { start, header, parts }] of Object.entries(CHAINS)) {
+  for (const [name, { start, header, parts, signed }] of Object.entries(SERVERS)) {
     describe(name, () => {
-      let chain: Chain;
-      let korePage: KorePage;
+      let servers: Servers;
       before(async () => {
-        chain = await start(async (urls) => (korePage = await startKorePage({ ...urls, identity: IDENTITY })));
+        servers = await start(korePage.origin);
       });
-      after(async () => {
-        await korePage?.close();
-        await chain?.stop();
-      });
+      after(() => servers?.stop());
 
       for (const mintBy of ['JWTUrl', 'JWTAsertion'] as const) {
-        it(`gets its JWT by ${mintBy}, exchanges it, and learns that there is no real-time session`, async () => {
-          const { page, uncaught, consoleErrors, exchanges, waitForExchange } = await openWatchedPage(browser);
+        it(`goes the whole way by ${mintBy}: JWT, bearer, socket, greeting, question, answer`, async () => {
           const { path, type, body, preflight } = WAYS[mintBy];
-          const lengths = chain.logs.map((readLog) => readLog().length);
-          await page.goto(korePage.toUrl(mintBy));
-          // The second start is the client's retry: whatever the first answer could break would be broken by then.
-          const started = await waitForExchange(START_PATH, 2);
-          await page.locator('.chat-container').first().waitFor({ state: 'attached' });
+          const logLengths = servers.readLogs().map(({ length }) => length);
+          const identity = IDENTITY;
+          const chat = await openChat(browser, korePage.toUrl({ ...servers, identity, mintBy }));
+          const { waitForExchange, exchanges, statusesOf } = chat;
 
           const minted = await waitForExchange(path);
           assert.deepEqual([minted.method, minted.status, minted.requestBody], ['POST', 200, body]);
           assert.equal(minted.requestHeaders['content-type'], type);
           assertReadable(minted, korePage.origin);
-          const { jwt } = parseBody(minted.responseBody) as { jwt: string };
+          const { jwt } = parseBody(minted) as { jwt: string };
           assert.equal(jwt.split('.').length, parts);
           const { kid: _kid, ...rest } = decodePart(jwt.split('.')[0]) as { kid?: string };
           assert.deepEqual(rest, header);
 
           const granted = await waitForExchange(GRANT_PATH);
           assert.equal(granted.status, 200, granted.responseBody);
-          assert.equal(parseBody(granted.requestBody)['assertion'], jwt);
+          assert.equal((JSON.parse(granted.requestBody) as { assertion: string }).assertion, jwt);
           assertReadable(granted, korePage.origin);
-          const { authorization, userInfo } = parseBody(granted.responseBody) as {
+          const { authorization, userInfo } = parseBody(granted) as {
             authorization: { accessToken: string; token_type: string };
             userInfo: { userId: string };
           };
           assert.equal(authorization.token_type, 'bearer');
           assert.match(userInfo.userId, /^u-[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/);
 
+          const started = await waitForExchange(START_PATH);
+          assert.equal(started.status, 200, started.responseBody);
           assert.equal(started.requestHeaders['authorization'], `bearer ${authorization.accessToken}`);
-          assert.equal(started.status, 404);
           assertReadable(started, korePage.origin);
-          const refusal = { msg: 'real-time sessions are not offered by this server', code: 404 };
-          assert.deepEqual(parseBody(started.responseBody), { errors: [refusal] });
+          const { url, ...more } = parseBody(started) as { url: string };
+          assert.deepEqual(more, {});
+          assert.equal((await chat.waitForSocket(1)).url, url);
+          assertReadable(await waitForExchange(HISTORY_PATH), korePage.origin);
 
-          assert.equal(exchanges.filter((exchange) => exchange.path === path).length, 1, 'one token is enough');
-          assert.equal(exchanges.filter((exchange) => exchange.path === GRANT_PATH).length, 1, 'exchanged once');
-          assert.deepEqual(uncaught, []);
-          for (const line of consoleErrors) assert.match(line, /status of 404 .*\/api\/rtm\/start\)$/);
+          // The second page of the same user finds the greeting in the history, and is not greeted again.
+          await chat.find('bot', GREETING).waitFor();
+          const words = `is anybody there, ${mintBy}?`;
+          await chat.say(words);
+          await chat.find('bot', signed).waitFor();
+          await chat.find('bot', 'Not signed, anyone can write it: customData name.').waitFor();
+          await chat.assertSaidOnce(words);
+          assert.equal(await chat.find('bot', GREETING).count(), 1);
+          await assertNothingLeaked(chat, servers.readLogs());
 
-          const lines = chain.logs.flatMap((readLog, index) => readLogLines(readLog().slice(lengths[index])));
+          assert.equal(chat.sockets.length, 1);
+          assert.deepEqual(statusesOf(path), [200], 'one token is enough');
+          for (const once of [GRANT_PATH, START_PATH, HISTORY_PATH, THEME_PATH])
+            assert.deepEqual(statusesOf(once), [200]);
+          assert.deepEqual([...chat.uncaught, ...chat.consoleErrors], []);
+          const origins = new Set(
+            exchanges.filter(({ url: to }) => !to.startsWith('data:')).map(({ url: to }) => new URL(to).origin),
+          );
+          const expected = [korePage.origin, servers.issuerUrl, servers.idproxyUrl];
+          assert.deepEqual([...origins].sort(), expected.sort(), 'nothing else is called');
+
+          const lines = servers.readLogs().flatMap((log, index) => readLogLines(log.slice(logLengths[index])));
           const wasAsked = (askedPath: string): boolean =>
             lines.some((line) => line.method === 'OPTIONS' && line.path === askedPath && line.status === 204);
           assert.equal(wasAsked(path), preflight);
-          assert.ok(wasAsked(GRANT_PATH));
-          assert.ok(lines.some((line) => line.path === START_PATH && line.failure === 'realtime_unavailable'));
+          for (const asked of [GRANT_PATH, START_PATH, HISTORY_PATH]) assert.ok(wasAsked(asked), asked);
         });
       }
     });

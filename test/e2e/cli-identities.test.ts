@@ -12,8 +12,17 @@ const NOBODY = 'u-0b63a6f0-3d3c-8f0e-9d51-7f6d2a9e4c11';
 
 async function run(args: readonly string[], env: Record<string, string>, input = ''): Promise<Json> {
   const ended: Finished = await runCountersign(args, env, input);
-  assert.deepEqual([ended.code, ended.stderr], [0, '']);
+  assert.equal(ended.code, 0, ended.stderr);
+  if (args[0] === 'identities') assertAudited(ended.stderr, args);
+  else assert.equal(ended.stderr, '');
   return JSON.parse(ended.stdout) as Json;
+}
+
+/** What was done, to whom, when; and never the name of a person. */
+function assertAudited(line: string, [command, action, id]: readonly string[]): void {
+  const { time, ...rest } = JSON.parse(line) as Json;
+  assert.match(String(time), /^\d{4}-\d\d-\d\dT/);
+  assert.deepEqual(rest, { act: `${command} ${action}`, id, msg: 'admin act' });
 }
 
 /** An app from the command line, and how its users sign in at a running server. */
@@ -53,7 +62,11 @@ describe('countersign identities', () => {
     const file = join(server.dataDir, 'subject.txt');
     await writeFile(file, SUBJECT);
     const again = await runCountersign(['identities', 'register', clientId, '--subject-file', file], env);
-    assert.deepEqual([again.code, again.stderr], [1, 'countersign identities: this user is registered already\n']);
+    assert.equal(again.code, 1);
+    assert.match(
+      again.stderr,
+      /^\{.*"identities register".*\}\ncountersign identities: this user is registered already\n$/,
+    );
     assert.deepEqual(await run(['identities', 'show', userId], env), registered);
 
     const { status, bearer } = await exchange({});
@@ -80,7 +93,8 @@ describe('countersign identities', () => {
     assert.equal((await exchange({})).status, 401);
     for (const action of ['show', 'export', 'erase']) {
       const gone = await runCountersign(['identities', action, userId], env);
-      assert.deepEqual([gone.code, gone.stderr], [1, 'countersign identities: there is no such user\n']);
+      assert.equal(gone.code, 1);
+      assert.match(gone.stderr, /^\{.*\}\ncountersign identities: there is no such user\n$/);
     }
     for (const text of [server.stdout(), server.stderr()]) assert.ok(!text.includes(SUBJECT));
   });

@@ -5,38 +5,15 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { type CountersignProcess, createTempFolder, startCountersign } from '../support/processes.ts';
-import { type Client, CLIENTS, IDENTITY, type Recording } from './recorded-clients.ts';
+import { openRefused } from '../http/sessions/socket-under-test.ts';
+import { type Grant, readHistory, send, talk } from './client-calls.ts';
+import { type Client, CLIENTS, IDENTITY } from './recorded-clients.ts';
 
 const execute = promisify(execFile);
 
 const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/.source;
 const ISO_DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const REPLAY_BODY = '{"errors":[{"msg":"error verifying the jwt: possibly a replay","code":401}]}';
-
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly text: string;
-}
-
-interface Grant {
-  readonly authorization: Readonly<Record<'accessToken' | 'token_type' | 'issuedDate' | 'expiresDate', string>>;
-  readonly userInfo: Readonly<Record<string, string>>;
-}
-
-async function send(
-  url: string,
-  { path, headers, toBody }: Recording,
-  value = '',
-  authorization = '',
-): Promise<Answer> {
-  const response = await fetch(`${url}${path}`, {
-    method: 'POST',
-    headers: { ...headers, ...(authorization && { authorization }) },
-    body: toBody(value),
-  });
-  return { status: response.status, type: response.headers.get('content-type') ?? '', text: await response.text() };
-}
 
 function assertGrant({ authorization, userInfo }: Grant, clientId: string, sub: string): void {
   assert.deepEqual(Object.keys(authorization), ['accessToken', 'token_type', 'issuedDate', 'expiresDate']);
@@ -93,8 +70,8 @@ describe('the published mobile clients and the banner, against one start', () =>
     await rm(folder, { recursive: true, force: true });
   });
 
-  for (const [name, { mint, exchange, start, sub }] of Object.entries(CLIENTS)) {
-    it(`${name}: from a name to a bearer, and no second time`, async () => {
+  for (const [name, { mint, exchange, start, history, socket, sub }] of Object.entries(CLIENTS)) {
+    it(`${name}: from a name to a bearer, and no second time, to a socket and back after a drop`, async () => {
       const { issuerUrl, idproxyUrl } = countersign;
       const minted = await send(issuerUrl, mint);
       assert.equal(minted.status, 200, minted.text);
@@ -118,13 +95,72 @@ describe('the published mobile clients and the banner, against one start', () =>
       const replayed = await send(idproxyUrl, exchange, jwt);
       assert.deepEqual(replayed, { status: 401, type: 'application/json; charset=utf-8', text: REPLAY_BODY });
 
-      const started = await send(idproxyUrl, start, accessToken, `${scheme} ${accessToken}`);
-      assert.equal(started.status, 404, started.text);
-      assert.equal(started.text, '{"errors":[{"msg":"real-time sessions are not offered by this server","code":404}]}');
       const withoutHeader = await send(idproxyUrl, start, accessToken);
       assert.equal(withoutHeader.status, 401, 'the field in the body is no credential');
+      const startSocket = async (): Promise<{ url: string; nonce?: string }> => {
+        const started = await send(idproxyUrl, start, accessToken, `${scheme} ${accessToken}`);
+        assert.equal(started.status, 200, started.text);
+        const answer = JSON.parse(started.text) as { url: string; nonce?: string };
+        keep('sid', new URL(answer.url).searchParams.get('sid') ?? '');
+        assert.equal('nonce' in answer, 'x-rtm-v' in start.headers);
+        if (answer.nonce !== undefined) keep('nonce', answer.nonce);
+        return answer;
+      };
+      // A socket, and one more after a drop: the same bearer, the same JWT, a new URL.
+      const questions = [`${name}: can you hear me?`, `${name}: and now?`];
+      for (const question of questions) {
+        const { url, nonce = '' } = await startSocket();
+        const protocols = socket.toProtocols(jwt, nonce);
+        await talk(socket.toUrl(url), protocols, question);
+        assert.equal((await openRefused(socket.toUrl(url), protocols)).status, 401, 'a URL is used once');
+      }
+      const said = await readHistory(`${idproxyUrl}${history}`, `${scheme} ${accessToken}`);
+      assert.deepEqual(
+        said.filter((text) => text.includes(`${name}:`)),
+        questions
+          .flatMap((question) => [question, `${question} (again)`])
+          .flatMap((text) => [text, `You said: ${text}`]),
+      );
     });
   }
+
+  it('Android: presents the same JWT at each of five reconnects, where its app has a window for that', async () => {
+    const { Android } = CLIENTS;
+    assert.ok(Android);
+    const { mint, exchange, start, history, socket } = Android;
+    const { issuerUrl, idproxyUrl } = countersign;
+    const jwt = keep('JWT', (JSON.parse((await send(issuerUrl, mint)).text) as { jwt: string }).jwt);
+    const setWindow = async (reuseWindowSeconds: number): Promise<void> => {
+      const token = /admin token[^:]*: (\S+)/.exec(countersign.stdout())?.[1] ?? '';
+      const response = await fetch(`${idproxyUrl}/admin/apps/${String(readPayload(jwt)['iss'])}`, {
+        method: 'PATCH',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ reuseWindowSeconds }),
+      });
+      assert.equal(response.status, 200);
+    };
+    await setWindow(60);
+    const bearers = new Set<string>();
+    const words = Array.from({ length: 6 }, (_, index) => `reconnect ${index}`);
+    for (const text of words) {
+      const granted = await send(idproxyUrl, exchange, jwt);
+      assert.equal(granted.status, 200, granted.text);
+      const { accessToken } = (JSON.parse(granted.text) as Grant).authorization;
+      bearers.add(keep('bearer', accessToken));
+      const started = await send(idproxyUrl, start, accessToken, `bearer ${accessToken}`);
+      const { url, nonce = '' } = JSON.parse(started.text) as { url: string; nonce?: string };
+      await talk(socket.toUrl(url), socket.toProtocols(jwt, keep('nonce', nonce)), text);
+    }
+    assert.equal(bearers.size, 1, 'one session for all of them');
+    const said = await readHistory(`${idproxyUrl}${history}`, `bearer ${[...bearers].join('')}`);
+    const echoes = said.filter((text) => /^You said: reconnect \d$/.test(text));
+    assert.deepEqual(
+      echoes,
+      words.map((text) => `You said: ${text}`),
+      'one conversation',
+    );
+    await setWindow(0);
+  });
 
   it('keeps the same user id for the same name, another one for each anonymous user', async () => {
     const toUserId = async ({ mint, exchange }: Client): Promise<string> => {
@@ -178,7 +214,7 @@ describe('the published mobile clients and the banner, against one start', () =>
     const requests = lines.map((line) => JSON.parse(line) as { path?: string; status?: number; failure?: string });
     const count = (path: string, status: number): number =>
       requests.filter((request) => request.path === path && request.status === status).length;
-    assert.equal(count('/api/oAuth/token/jwtgrant', 200) + count('/api/1.1/oAuth/token/jwtgrant', 200), 8);
+    assert.equal(count('/api/oAuth/token/jwtgrant', 200) + count('/api/1.1/oAuth/token/jwtgrant', 200), 14);
     assert.equal(count('/api/oAuth/token/jwtgrant', 401) + count('/api/1.1/oAuth/token/jwtgrant', 401), 4);
     assert.equal(count('/oauth/introspect', 200), 1);
     assert.equal(requests.filter(({ failure }) => failure === 'replayed').length, 4);

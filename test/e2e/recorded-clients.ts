@@ -10,13 +10,30 @@ export interface Recording {
   readonly toBody: (value: string) => string;
 }
 
-/** The three requests that a client makes: `mint` is filled with nothing, `exchange` with the JWT, `start` with the bearer. */
+/** What a client does with its socket. */
+export interface SocketHabits {
+  /** What it makes of the URL that the start answered; of `ConnectionMode` only the name is known for sure. */
+  readonly toUrl: (url: string) => string;
+  /** What it offers for its JWT and the nonce. */
+  readonly toProtocols: (jwt: string, nonce: string) => string[];
+}
+
+/**
+ * The requests that a client makes: `mint` is filled with nothing, `exchange` with the JWT, `start` with the bearer;
+ * `history` is the path of a GET.
+ */
 export interface Client {
   readonly mint: Recording;
   readonly exchange: Recording;
   readonly start: Recording;
+  readonly history: string;
+  readonly socket: SocketHabits;
   readonly sub: RegExp;
 }
+
+/** Secure RTM: the client sent `x-rtm-v` with its start. */
+const SECURE = (jwt: string, nonce: string): string[] => ['x-rtm-v|1', `jwt|${jwt}`, `nonce|${nonce}`];
+const PLAIN = (): string[] => [];
 
 const BOT = { chatBot: 'My Bot', taskBotId: 'st-7b0c1e52-8f0e-4d3e-9c1d-2f5a6b7c8d9e' };
 const BOT_FIELDS = `botInfo%5BchatBot%5D=My%20Bot&botInfo%5BtaskBotId%5D=${BOT.taskBotId}`;
@@ -25,6 +42,11 @@ const BOT_FIELDS = `botInfo%5BchatBot%5D=My%20Bot&botInfo%5BtaskBotId%5D=${BOT.t
 export const CLIENTS: Readonly<Record<string, Client>> = {
   Android: {
     sub: /^alice@example\.com$/,
+    history: `/api/1.1/botmessages/rtm?botId=${BOT.taskBotId}&limit=50&offset=0&forward=true`,
+    socket: {
+      toUrl: (url) => `${url}&ConnectionMode=RECONNECT`,
+      toProtocols: SECURE,
+    },
     mint: {
       path: '/users/sts',
       headers: { 'content-type': JSON_TYPE, alg: 'RS256', typ: 'JWT', 'user-agent': 'okhttp/3.11.0' },
@@ -50,6 +72,8 @@ export const CLIENTS: Readonly<Record<string, Client>> = {
   },
   'React Native': {
     sub: /^alice@example\.com$/,
+    history: `/api/botmessages/rtm?botId=${BOT.taskBotId}&limit=50&offset=0&forward=false`,
+    socket: { toUrl: (url) => `${url}&isReconnect=true`, toProtocols: SECURE },
     mint: {
       path: '/api/users/sts/',
       headers: { 'content-type': 'application/json', accept: 'application/json', alg: 'RS256', typ: 'JWT' },
@@ -69,6 +93,8 @@ export const CLIENTS: Readonly<Record<string, Client>> = {
   },
   'iOS, a known user': {
     sub: /^alice@example\.com$/,
+    history: `/api/1.1/botmessages/rtm?botId=${BOT.taskBotId}&limit=50&offset=0&forward=false&msgId=`,
+    socket: { toUrl: (url) => `${url}&isReconnect=true&ConnectionMode=Reconnect`, toProtocols: PLAIN },
     mint: {
       path: '/users/sts',
       headers: { 'content-type': FORM, alg: 'RS256', typ: 'JWT' },
@@ -87,6 +113,8 @@ export const CLIENTS: Readonly<Record<string, Client>> = {
   },
   'iOS, an anonymous user': {
     sub: /^[\w-]{22}$/,
+    history: `/api/1.1/botmessages/rtm?botId=${BOT.taskBotId}&limit=50`,
+    socket: { toUrl: (url) => url, toProtocols: PLAIN },
     mint: {
       path: '/users/sts',
       headers: { 'content-type': FORM, alg: 'RS256', typ: 'JWT' },
@@ -104,3 +132,19 @@ export const CLIENTS: Readonly<Record<string, Client>> = {
     },
   },
 };
+
+/** What every one of them sends over its socket. */
+export const FRAMES = {
+  message: (text: string, id: number | string): string =>
+    JSON.stringify({
+      clientMessageId: id,
+      resourceid: '/bot.message',
+      message: { body: text, attachments: [] },
+      botInfo: { ...BOT, customData: { name: 'Alice' } },
+      client: 'Android',
+      meta: { timezone: 'Europe/Berlin', locale: 'en-US' },
+      id,
+    }),
+  ping: JSON.stringify({ type: 'ping', resourceid: '/bot.message', botInfo: BOT, client: 'sdk', id: 1 }),
+  deliveryAck: JSON.stringify({ clientMessageId: 2, type: 'ack', replyto: 2, status: 'delivered', id: 2 }),
+} as const;

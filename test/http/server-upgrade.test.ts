@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+
+import express from 'express';
 
 import { readBody } from '../../src/http/body.ts';
 import { sendJson } from '../../src/http/respond.ts';
+import { startServer } from '../../src/http/server.ts';
 import { startApp } from '../unit/http/app-under-test.ts';
 import { openRaw, parseAnswer } from '../unit/http/raw-http.ts';
+import { createCertificate } from './server-certificate.ts';
 
 /** A server that takes web sockets, and answers everything else with what it got. */
 async function startWithSockets(t: TestContext): Promise<{ port: number; taken: string[] }> {
@@ -83,6 +89,58 @@ describe('an upgrade', () => {
       assert.deepEqual(taken, []);
     });
   }
+
+  const asked = send('', 'GET /asked HTTP/1.1', ...H2C);
+  const socket = send('', 'GET /socket HTTP/1.1', 'Host: a', 'Connection: Upgrade', 'Upgrade: websocket');
+  for (const [what, second] of Object.entries({ 'something else': asked, 'a web socket': socket })) {
+    it(`to ${what}, behind a request that is not answered yet, ends the connection and nothing else`, async (t) => {
+      const { port, taken } = await startWithSockets(t);
+      for (let round = 0; round < 5; round++) {
+        const connection = await openRaw(port);
+        connection.send(send('', 'GET /first HTTP/1.1', 'Host: a') + second);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        connection.send(send('', 'GET /third HTTP/1.1', 'Host: a'));
+        // One answer at most, and it is the first one's.
+        const received = await connection.closed();
+        assert.doesNotMatch(received, /asked|third|101 Switching/);
+      }
+      assert.deepEqual(taken, []);
+      const after = await openRaw(port);
+      after.send(send('', 'GET /after HTTP/1.1', 'Host: a', 'Connection: close'));
+      assert.match(await after.closed(), /200 OK[^]*"url":"\/after"/);
+    });
+  }
+
+  it('again and again on one connection leaves nothing behind', async (t) => {
+    const { port } = await startWithSockets(t);
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error): void => void warnings.push(message);
+    process.on('warning', onWarning);
+    t.after(() => process.off('warning', onWarning));
+    const connection = await openRaw(port);
+    for (let count = 1; count <= 30; count++) {
+      connection.send(send('', `GET /${count} HTTP/1.1`, ...H2C));
+      await connection.until((received) => received.includes(`"url":"/${count}"`));
+    }
+    connection.socket.destroy();
+    await new Promise(setImmediate);
+    assert.deepEqual(warnings, []);
+  });
+
+  it('over TLS is answered as an ordinary request, too', async (t) => {
+    const { cert, key } = await createCertificate(t);
+    const app = express();
+    app.use((req, res) => sendJson(res, 200, { url: req.url }));
+    const at = { host: '127.0.0.1', port: 0, tls: { cert, key } };
+    const server = await startServer(app, at, { onUpgrade: (_req, taken) => void taken.destroy() });
+    t.after(() => server.close());
+    const tls = connectTls({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false });
+    let text = '';
+    tls.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    tls.write(send('', 'GET /tls HTTP/1.1', ...H2C.map((line) => line.replace('Upgrade,', 'close, Upgrade,'))));
+    await once(tls, 'close');
+    assert.match(text, /^HTTP\/1\.1 200 OK[^]*"url":"\/tls"/);
+  });
 
   it('that asks to close the connection has it closed', async (t) => {
     const { port } = await startWithSockets(t);

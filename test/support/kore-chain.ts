@@ -2,12 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import {
-  type CountersignProcess,
-  createTempFolder,
-  getFreePort,
-  startCountersign,
-} from './processes.ts';
+import { type CountersignProcess, createTempFolder, getFreePort, startCountersign } from './processes.ts';
 
 const ADMIN_TOKEN = 'admin-token-of-this-test-0123456789';
 
@@ -30,18 +25,18 @@ export interface IssuerTraits {
 
 /** A platform as in production: idproxy and issuers in processes of their own, the page's origin allowed by name. */
 export interface Chain {
+  /** Where pages reach the idproxy. */
   readonly idproxyUrl: string;
   /** The idproxy that runs now. */
   readonly idproxy: CountersignProcess;
-  admin(method: string, path: string, body?: Json): Promise<Response>;
   /** Registers an app, with HS512, and starts its issuer. */
   addApp(settings?: Json, traits?: IssuerTraits): Promise<AppWithIssuer>;
   /** Revokes a bearer, or asks whether it is active. */
   callOauth(endpoint: 'revoke' | 'introspect', token: string): Promise<Response>;
   /** Ends the idproxy by that signal and starts it again on the same port and folders. */
   restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
-  /** Everything that was logged so far. */
-  readLogs(): string;
+  /** What each process has logged so far. */
+  readLogs(): readonly string[];
   stop(): Promise<void>;
 }
 
@@ -67,12 +62,12 @@ export async function startChain(origin: string, env: Environment = {}): Promise
   };
   let idproxy = await launch();
   const { idproxyUrl } = idproxy;
-  const publicUrl = all['COUNTERSIGN_PUBLIC_URL' as keyof typeof all] ?? idproxyUrl;
-  const admin: Chain['admin'] = (method, path, body) =>
-    fetch(`${idproxyUrl}${path}`, {
-      method,
+  const publicUrl = env['COUNTERSIGN_PUBLIC_URL'] ?? idproxyUrl;
+  const register = (settings: Json): Promise<Response> =>
+    fetch(`${idproxyUrl}/admin/apps`, {
+      method: 'POST',
       headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
-      ...(body && { body: JSON.stringify(body) }),
+      body: JSON.stringify({ name: 'Chat', algorithm: 'HS512', ...settings }),
     });
 
   return {
@@ -80,11 +75,13 @@ export async function startChain(origin: string, env: Environment = {}): Promise
     get idproxy() {
       return idproxy;
     },
-    admin,
     addApp: async (settings = {}, { isEncrypting = false, claims } = {}) => {
-      const registered = await admin('POST', '/admin/apps', { name: 'Chat', algorithm: 'HS512', ...settings });
+      const registered = await register(settings);
       assert.equal(registered.status, 201);
-      const { clientId, clientSecret, jwk } = (await registered.json()) as Record<'clientId' | 'clientSecret', string> & {
+      const { clientId, clientSecret, jwk } = (await registered.json()) as Record<
+        'clientId' | 'clientSecret',
+        string
+      > & {
         jwk: object;
       };
       const [keyFile, claimsFile] = ['jwk.json', 'claims.json'].map((name) => join(folder, clientId, name));
@@ -116,7 +113,7 @@ export async function startChain(origin: string, env: Environment = {}): Promise
       await idproxy.exited;
       idproxy = await launch();
     },
-    readLogs: () => [...processes, ...issuers].map(({ stdout, stderr }) => stdout() + stderr()).join(''),
+    readLogs: () => [...processes, ...issuers].map(({ stdout, stderr }) => stdout() + stderr()),
     stop: async () => {
       for (const running of [...issuers, ...processes]) await running.stop();
       await rm(folder, { recursive: true, force: true });

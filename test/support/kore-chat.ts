@@ -7,10 +7,10 @@ export const STS_PATH = '/api/users/sts';
 export const GRANT_PATH = '/api/oAuth/token/jwtgrant';
 export const START_PATH = '/api/rtm/start';
 export const HISTORY_PATH = '/api/botmessages/rtm';
-/** What the sandbox bot says first, and only in a new conversation. */
-export const GREETING = 'This is the sandbox of Countersign: no assistant, an echo. You are';
+/** What the sandbox bot says in a new conversation, and never again. */
+export const GREETING = 'Say something, or ask one of these:';
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 10_000;
 
 /** One web socket of a page. */
 export interface SocketSeen {
@@ -60,9 +60,9 @@ export async function openChat(browser: Browser, url: string): Promise<Chat> {
     socket.on('framereceived', ({ payload }) => seen.received.push(payload.toString()));
     socket.on('close', () => (seen.isClosed = true));
   });
-  const find: Chat['find'] = (from, text) =>
-    page.locator(`.chat-container > li${ITEMS[from]} .messageBubble`, { hasText: text });
+  const find: Chat['find'] = (from, text) => page.locator(`.chat-container ${ITEMS[from]}`, { hasText: text });
 
+  page.setDefaultTimeout(WAIT_MS);
   await page.goto(url);
   return {
     ...watched,
@@ -72,7 +72,7 @@ export async function openChat(browser: Browser, url: string): Promise<Chat> {
       await page.locator('.chatInputBox').click();
       await page.keyboard.type(words);
       await page.keyboard.press('Enter');
-      await find('bot', `You said: ${words}`).first().waitFor({ timeout: WAIT_MS });
+      await find('bot', `You said: ${words}`).first().waitFor();
     },
     waitForSocket: async (count) => {
       const isInUse = (): boolean => sockets[count - 1]?.received.includes('{"type":"ready"}') ?? false;

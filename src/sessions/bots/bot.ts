@@ -33,7 +33,7 @@ export type BotMessage = { readonly text: string } | { readonly template: JsonOb
 export interface Bot {
   /** For the log. */
   readonly name: string;
-  /** Called when a conversation's socket opens for the first time. */
+  /** Called when a socket opens and nothing was said in its conversation yet: again, where this answers nothing. */
   onStart?(session: BotSession, signal: AbortSignal): Promise<readonly BotMessage[]>;
   /** @throws whatever went wrong; the person is told that there is no answer now */
   onMessage(session: BotSession, message: UserMessage, signal: AbortSignal): Promise<readonly BotMessage[]>;

@@ -5,10 +5,13 @@ import { AppError } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
 import { botError, MAX_ANSWER_BYTES, parseBotAnswer } from './answer.ts';
 import type { Bot, BotMessage, BotSession, UserMessage } from './bot.ts';
+import { createPlaces } from './places.ts';
 import { signWebhook, toSigningKey, toWebhookId } from './webhook-signature.ts';
 
-/** Questions that a webhook may owe an answer to, in each process: more wait for nothing but the time limit. */
+/** Questions that a webhook may owe an answer to, in each process. Further ones wait for their turn, within their time limit. */
 export const MAX_WEBHOOKS_IN_FLIGHT = 256;
+/** The same for one user: nobody must be able to keep the others from an answer. */
+export const MAX_WEBHOOKS_PER_USER = 2;
 /** How long after a connection that was refused the one other attempt comes, in milliseconds: a restart is short. */
 export const WEBHOOK_RETRY_AFTER_MS = 250;
 
@@ -42,7 +45,7 @@ export interface WebhookBotDeps {
  */
 export function createWebhookBot({ url, secret }: WebhookBotSettings, { fetch, clock }: WebhookBotDeps): Bot {
   const key = toSigningKey(secret);
-  let inFlight = 0;
+  const places = createPlaces(MAX_WEBHOOKS_IN_FLIGHT, MAX_WEBHOOKS_PER_USER);
 
   const post = async (id: string, body: string, signal: AbortSignal): Promise<Response> => {
     const headers = { 'content-type': 'application/json', accept: 'application/json' };
@@ -62,23 +65,25 @@ export function createWebhookBot({ url, secret }: WebhookBotSettings, { fetch, c
     return readAnswer(await post(id, body, signal));
   };
 
-  const ask = async (question: object, signal: AbortSignal): Promise<readonly BotMessage[]> => {
-    if (inFlight >= MAX_WEBHOOKS_IN_FLIGHT) throw botError(`owes ${MAX_WEBHOOKS_IN_FLIGHT} answers already`);
-    inFlight += 1;
+  const ask = async (userId: string, question: object, signal: AbortSignal): Promise<readonly BotMessage[]> => {
     try {
-      return await deliver(JSON.stringify(question), signal);
+      const leave = await places.enter(userId, signal);
+      try {
+        return await deliver(JSON.stringify(question), signal);
+      } finally {
+        leave();
+      }
     } catch (error) {
       throw signal.aborted ? botError('did not answer in time') : toBotError(error);
-    } finally {
-      inFlight -= 1;
     }
   };
 
   return {
     name: 'webhook',
-    onStart: ({ UserContext, ...session }, signal) => ask({ event: 'start', session, UserContext }, signal),
+    onStart: ({ UserContext, ...session }, signal) =>
+      ask(session.userId, { event: 'start', session, UserContext }, signal),
     onMessage: ({ UserContext, ...session }: BotSession, message: UserMessage, signal) =>
-      ask({ event: 'message', session, UserContext, message }, signal),
+      ask(session.userId, { event: 'message', session, UserContext, message }, signal),
   };
 }
 

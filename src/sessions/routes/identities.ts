@@ -59,7 +59,7 @@ export function createIdentityRoutes({ registry, logger }: IdentityRoutesDeps): 
       sendJson(res, 200, logged('user shown', await registry.get(req.params.userId)));
     })
     .delete(async function eraseIdentity(req, res) {
-      log('user erased', await registry.erase(req.params.userId));
+      await registry.erase(req.params.userId, (erased) => log('user erased', erased));
       res.status(204).end();
     })
     .all(allowOnly('GET, DELETE'));

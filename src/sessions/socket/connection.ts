@@ -26,6 +26,10 @@ export interface Connection {
   /** Whose it is, as it was when it opened. */
   readonly live: LiveSession;
   readonly wish: SocketWish;
+  /** By what its caller is counted. */
+  readonly address: string;
+  /** What waits to be sent, in bytes. */
+  unsentBytes(): number;
   /** Ends it in good order, and cuts it where the client does not answer to that. Further calls do nothing. */
   close(code: CloseCode, reason: string): void;
   /** Pings it; cuts it where the last ping was not answered. */
@@ -44,10 +48,14 @@ export interface ConnectionDeps {
   readonly limits: Pick<SocketLimits, 'maxUnsentBytes'>;
 }
 
+/** For whom a socket is opened, and from where. */
+export type Opening = Pick<Connection, 'live' | 'wish' | 'address'>;
+
 const nowMs = (): number => performance.now();
 
 /** Talks with one client. No content, no token and no nonce is ever logged. */
-export function createConnection(ws: WebSocket, live: LiveSession, wish: SocketWish, deps: ConnectionDeps): Connection {
+export function createConnection(ws: WebSocket, opening: Opening, deps: ConnectionDeps): Connection {
+  const { live, wish } = opening;
   const { logger, metrics, limits } = deps;
   const log = { sessionId: live.id, conversationId: live.conversation, clientId: live.session.clientId };
   const openedAtMs = nowMs();
@@ -131,9 +139,7 @@ export function createConnection(ws: WebSocket, live: LiveSession, wish: SocketW
       close(CLOSE_CODES.internal, 'internal error');
     }
   });
-  ws.on('pong', () => {
-    isAlive = true;
-  });
+  ws.on('pong', () => void takeToken());
   // Answered here and not by `ws`, which would go on for a client that pings and never reads.
   ws.on('ping', (data: Buffer) => {
     if (takeToken() && checkRoom()) ws.pong(data);
@@ -157,8 +163,8 @@ export function createConnection(ws: WebSocket, live: LiveSession, wish: SocketW
   send({ type: 'ready' });
   dialog.begin();
   return {
-    live,
-    wish,
+    ...opening,
+    unsentBytes: () => ws.bufferedAmount,
     close,
     ended,
     checkAlive: () => {

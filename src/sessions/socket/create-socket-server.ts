@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 
 import { AppError } from '../../core/errors.ts';
+import type { AddressLimit } from '../../http/address-limit.ts';
+import type { LiveSession } from '../live-session.ts';
 import { type ConnectionDeps, createConnection } from './connection.ts';
 import { type EndingsDeps, recheck, watchEndings } from './endings.ts';
 import {
@@ -17,7 +19,7 @@ import {
 import { refuseUpgrade, SOCKET_REFUSALS, type SocketRefusal } from './refuse.ts';
 import { createRegistry } from './registry.ts';
 import { RTM_PROTOCOL } from './subprotocols.ts';
-import { admit, type AdmitDeps, type Admission } from './upgrade.ts';
+import { admit, type AdmitDeps } from './upgrade.ts';
 
 export interface SocketServerDeps
   extends
@@ -32,6 +34,8 @@ export interface SocketServerDeps
     setOpenSockets(count: number): void;
   };
   readonly limits: SocketLimits;
+  /** What one address may ask for; upgrades come past the limits of the routes. */
+  readonly addresses: AddressLimit;
 }
 
 /** The web sockets of one server. */
@@ -46,7 +50,7 @@ export interface SocketServer {
 const LAST_WRITE_MS = 1_000;
 
 export function createSocketServer({ bot, ...deps }: SocketServerDeps): SocketServer {
-  const { logger, metrics, limits } = deps;
+  const { logger, metrics, limits, addresses } = deps;
   const registry = createRegistry();
   const options = {
     noServer: true,
@@ -68,34 +72,38 @@ export function createSocketServer({ bot, ...deps }: SocketServerDeps): SocketSe
   let pending = 0;
   let isClosing = false;
 
-  const refuse = (socket: Duplex, refusal: SocketRefusal, error?: unknown): void => {
+  const refuse = (socket: Duplex, ip: string, refusal: SocketRefusal, error?: unknown): void => {
     metrics.countSocketRefusal(refusal);
     const { status } = SOCKET_REFUSALS[refusal];
     const detail = error instanceof AppError ? error.detail : undefined;
     const cause = error instanceof Error && refusal === 'internal' ? error.stack : undefined;
     const level = status === 503 ? 'warn' : status >= 500 ? 'error' : 'info';
-    logger[level]({ status, reason: refusal, detail, cause }, 'socket refused');
+    logger[level]({ ip, status, reason: refusal, detail, cause }, 'socket refused');
     refuseUpgrade(socket, refusal);
   };
   /** Looked at once more when everything else is known: many may have come while this one was checked. */
-  const findRoomProblem = (admission?: Extract<Admission, { kind: 'admitted' }>): SocketRefusal | undefined => {
+  const findRoomProblem = (ip: string, live?: LiveSession): SocketRefusal | undefined => {
     if (isClosing) return 'stopping';
-    if (registry.count() + pending > limits.maxSockets) return 'too_many_sockets';
-    const isSessionFull =
-      admission !== undefined && registry.of('session', admission.live.id).length >= limits.maxSocketsPerSession;
-    return isSessionFull ? 'too_many_sockets' : undefined;
+    const isFull =
+      registry.count() + pending > limits.maxSockets ||
+      registry.of('address', ip).length >= limits.maxSocketsPerAddress ||
+      (live !== undefined &&
+        (registry.of('session', live.id).length >= limits.maxSocketsPerSession ||
+          registry.of('identity', live.identityId).length >= limits.maxSocketsPerUser));
+    return isFull ? 'too_many_sockets' : undefined;
   };
 
-  const take = async (req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
-    if (bot === undefined) return refuse(socket, 'realtime_unavailable');
-    const early = findRoomProblem();
-    if (early) return refuse(socket, early);
+  const take = async (req: IncomingMessage, socket: Duplex, head: Buffer, ip: string): Promise<void> => {
+    if (bot === undefined) return refuse(socket, ip, 'realtime_unavailable');
+    const early = (await addresses.take(ip)) ? findRoomProblem(ip) : 'too_many_upgrades';
+    if (early) return refuse(socket, ip, early);
     const admission = await admit(req, deps);
-    if (admission.kind === 'refused') return refuse(socket, admission.refusal);
-    const late = findRoomProblem(admission);
-    if (late) return refuse(socket, late);
+    if (admission.kind === 'refused') return refuse(socket, ip, admission.refusal);
+    const { live, wish } = admission;
+    const late = findRoomProblem(ip, live);
+    if (late) return refuse(socket, ip, late);
     server.handleUpgrade(req, socket, head, (ws) => {
-      const connection = createConnection(ws, admission.live, admission.wish, { ...deps, bot });
+      const connection = createConnection(ws, { live, wish, address: ip }, { ...deps, bot });
       registry.add(connection);
       metrics.setOpenSockets(registry.count());
       // What ended between the look at the session and this moment was told to nobody. Where the store is away, the next look does it.
@@ -112,16 +120,18 @@ export function createSocketServer({ bot, ...deps }: SocketServerDeps): SocketSe
       // Before anything else: a connection that breaks while it is being checked must break nothing else.
       socket.on('error', () => undefined);
       pending++;
-      take(req, socket, head)
+      const ip = addresses.keyOf(req);
+      take(req, socket, head, ip)
         .catch((error: unknown) => {
           const isAway = error instanceof AppError && error.code === 'store_unavailable';
-          refuse(socket, isAway ? 'store_unavailable' : 'internal', error);
+          refuse(socket, ip, isAway ? 'store_unavailable' : 'internal', error);
         })
         .finally(() => pending--);
     },
     close: async () => {
       isClosing = true;
       stopWatching();
+      addresses.close();
       const connections = registry.all();
       for (const connection of connections) connection.close(CLOSE_CODES.restart, 'the server is restarting');
       let timer: NodeJS.Timeout | undefined;

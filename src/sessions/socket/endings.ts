@@ -20,7 +20,7 @@ export interface EndingsDeps {
   readonly directory: Pick<AppDirectory, 'find'>;
   readonly bearers: Pick<BearerSessions, 'find'>;
   readonly clock: Clock;
-  readonly limits: Pick<SocketLimits, 'heartbeatMs' | 'recheckMs' | 'expiryCheckMs'>;
+  readonly limits: Pick<SocketLimits, 'heartbeatMs' | 'recheckMs' | 'expiryCheckMs' | 'maxUnsentBytesInAll'>;
 }
 
 /** Looks one socket's session up again, and closes it where it would not be opened now. @throws AppError where the store is away */
@@ -93,6 +93,17 @@ export function watchEndings(deps: EndingsDeps): () => void {
     for (const connection of registry.all())
       if (connection.live.session.expiresAt <= now) connection.close(CLOSE_CODES.sessionOver, 'the bearer has expired');
   };
+  // Those that read least go first, until the rest fits.
+  const closeUnread = (): void => {
+    const unread = registry.all().filter((connection) => connection.unsentBytes() > 0);
+    let total = unread.reduce((sum, connection) => sum + connection.unsentBytes(), 0);
+    if (total <= limits.maxUnsentBytesInAll) return;
+    for (const connection of unread.toSorted((a, b) => b.unsentBytes() - a.unsentBytes())) {
+      if (total <= limits.maxUnsentBytesInAll) return;
+      total -= connection.unsentBytes();
+      connection.close(CLOSE_CODES.tryLater, 'the client does not read');
+    }
+  };
 
   const watches = [
     store.endings.watch({
@@ -106,6 +117,7 @@ export function watchEndings(deps: EndingsDeps): () => void {
     setInterval(() => registry.all().forEach((connection) => connection.checkAlive()), limits.heartbeatMs),
     setInterval(recheckSoon, limits.recheckMs),
     setInterval(closeExpired, limits.expiryCheckMs),
+    setInterval(closeUnread, limits.expiryCheckMs),
   ];
   for (const timer of timers) timer.unref();
 

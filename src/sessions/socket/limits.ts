@@ -25,10 +25,14 @@ export const FORGIVEN_EVERY_SECONDS = 6;
 export const MAX_WAITING_MESSAGES = 8;
 /** Sockets of one session: tabs, and a dropped connection that nobody noticed yet. */
 export const MAX_SOCKETS_PER_SESSION = 8;
+/** Sockets of one user, over all sessions: devices, and each with its tabs. */
+export const MAX_SOCKETS_PER_USER = 24;
 /** Sockets of one process, half of the connections that a server takes; those that are being checked are counted. */
 export const MAX_SOCKETS = 5_000;
-/** What waits to be sent to one client, in bytes. More: it does not read, and is closed with 1013. */
-export const MAX_UNSENT_BYTES = 1_048_576;
+/** What waits to be sent to one client, in bytes; a bot's answer has a quarter of it at most. More: it does not read, and is closed with 1013. */
+export const MAX_UNSENT_BYTES = 262_144;
+/** What waits to be sent to all clients together, in bytes. More: those that read least are closed with 1013. */
+export const MAX_UNSENT_BYTES_IN_ALL = 134_217_728;
 /** How often every socket is pinged, in milliseconds. One that has not answered by the next time is dead. */
 export const HEARTBEAT_MS = 30_000;
 /** How often every socket's session is looked up again, in milliseconds: for an ending that was not heard of. */
@@ -37,7 +41,7 @@ export const RECHECK_MS = 30_000;
 export const RECHECK_RETRY_MS = 1_000;
 /** How many sessions are looked up at one time. */
 export const RECHECKS_AT_ONCE = 16;
-/** How often sockets are held against the end of their bearer, in milliseconds. */
+/** How often sockets are held against the end of their bearer, and what waits to be sent is summed up, in milliseconds. */
 export const EXPIRY_CHECK_MS = 1_000;
 /**
  * How long a greeting is kept in the history before it is sent, in milliseconds. Published clients lose what comes between
@@ -70,6 +74,10 @@ export type CloseCode = (typeof CLOSE_CODES)[keyof typeof CLOSE_CODES];
 export interface SocketLimits {
   readonly maxSockets: number;
   readonly maxSocketsPerSession: number;
+  readonly maxSocketsPerUser: number;
+  /** Callers behind one proxy that is not trusted have one address. */
+  readonly maxSocketsPerAddress: number;
+  readonly maxUnsentBytesInAll: number;
   readonly maxUnsentBytes: number;
   readonly heartbeatMs: number;
   readonly recheckMs: number;
@@ -79,6 +87,9 @@ export interface SocketLimits {
 export const SOCKET_LIMITS: SocketLimits = {
   maxSockets: MAX_SOCKETS,
   maxSocketsPerSession: MAX_SOCKETS_PER_SESSION,
+  maxSocketsPerUser: MAX_SOCKETS_PER_USER,
+  maxSocketsPerAddress: MAX_SOCKETS,
+  maxUnsentBytesInAll: MAX_UNSENT_BYTES_IN_ALL,
   maxUnsentBytes: MAX_UNSENT_BYTES,
   heartbeatMs: HEARTBEAT_MS,
   recheckMs: RECHECK_MS,

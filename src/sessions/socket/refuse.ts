@@ -19,6 +19,7 @@ export const SOCKET_REFUSALS = {
   secure_rtm_required: { status: 403, msg: 'this client must open its sockets with a nonce; start again' },
   realtime_unavailable: ERRORS.realtime_unavailable,
   too_many_sockets: { status: 503, msg: 'too many sockets are open; try again' },
+  too_many_upgrades: { status: 503, msg: 'too many sockets are asked for; try again' },
   stopping: { status: 503, msg: 'this server is being stopped; try again' },
   store_unavailable: ERRORS.store_unavailable,
   internal: ERRORS.internal,

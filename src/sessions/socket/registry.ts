@@ -6,15 +6,16 @@ export interface Registry {
   add(connection: Connection): void;
   delete(connection: Connection): void;
   all(): readonly Connection[];
-  /** Sockets that end with something. */
-  of(kind: Ending['kind'], id: string): readonly Connection[];
+  /** Sockets that end with something, or come from one address. */
+  of(kind: Ending['kind'] | 'address', id: string): readonly Connection[];
   count(): number;
 }
 
 export function createRegistry(): Registry {
   const all = new Set<Connection>();
   const byEnding = new Map<string, Set<Connection>>();
-  const keysOf = ({ live }: Connection): string[] => [
+  const keysOf = ({ live, address }: Connection): string[] => [
+    `address ${address}`,
     `session ${live.id}`,
     `identity ${live.identityId}`,
     `conversation ${live.conversation}`,

@@ -2,13 +2,10 @@ import type { IncomingMessage } from 'node:http';
 
 import { isHashOf } from '../../core/secret.ts';
 import type { BearerSessions, LiveSession } from '../live-session.ts';
-import { findSocketProblem, type SocketWish } from '../start.ts';
+import { findSocketProblem, SOCKET_PATH, type SocketWish } from '../start.ts';
 import type { SocketRefusal } from './refuse.ts';
 import { parseSubprotocols, readProof } from './subprotocols.ts';
 import type { Tickets } from './tickets.ts';
-
-/** Where sockets are opened. A proxy in front takes the path of the public URL away. */
-export const SOCKET_PATH = '/rtm/bot';
 
 /** The key of a handshake: 16 bytes as base64 (RFC 6455 §4.1). */
 const KEY = /^[+/0-9A-Za-z]{22}==$/;

@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import type { JWK } from 'jose';
 
 import { sha256Hex } from '../../../src/core/secret.ts';
+import type { SocketLimits } from '../../../src/sessions/socket/limits.ts';
 import { encryptText } from '../../support/encrypt.ts';
 import { BACKENDS } from '../../support/idproxy-under-test.ts';
 import { parseAnswer } from '../../unit/http/raw-http.ts';
@@ -172,7 +173,7 @@ for (const [name, open] of Object.entries(BACKENDS)) {
     });
 
     test('secure RTM: everything else is refused, and the URL is spent', async () => {
-      const [app, other] = [await platform.register(), await platform.register()];
+      const [app, other] = [await platform.register({ allowAnonymous: true }), await platform.register()];
       type Secure = Awaited<ReturnType<typeof startSecure>>;
       const proofs: Readonly<Record<string, (secure: Secure) => string[]>> = {
         nothing: () => [],
@@ -184,6 +185,11 @@ for (const [name, open] of Object.entries(BACKENDS)) {
         'two tokens': ({ assertion, nonce }) => [RTM, `jwt|${assertion}`, 'jwt|x', `nonce|${nonce}`],
         'a token of another app': ({ nonce }) => [RTM, `jwt|${other.sign()}`, `nonce|${nonce}`],
         'a token of another user': ({ nonce }) => [RTM, `jwt|${app.sign({ sub: 'bob' })}`, `nonce|${nonce}`],
+        'a token of the anonymous user of that name': ({ nonce }) => [
+          RTM,
+          `jwt|${app.sign({ isAnonymous: true })}`,
+          `nonce|${nonce}`,
+        ],
         'a token that was changed': ({ assertion, nonce }) => [
           RTM,
           `jwt|${assertion.slice(0, -4)}AAAA`,
@@ -334,6 +340,33 @@ describe('a handshake', { timeout: 60_000 }, () => {
       /countersign_socket_refusals_total\{reason="too_many_sockets"\} 2/,
     );
   });
+
+  const COUNTED: Readonly<Record<string, { limits: Partial<SocketLimits>; reason: string; perMinute?: number }>> = {
+    'sockets of one user, over all sessions': { limits: { maxSocketsPerUser: 2 }, reason: 'too_many_sockets' },
+    'sockets from one address': { limits: { maxSocketsPerAddress: 2 }, reason: 'too_many_sockets' },
+    'upgrades from one address in a minute': { limits: {}, reason: 'too_many_upgrades', perMinute: 2 },
+  };
+  for (const [what, { limits, reason, perMinute }] of Object.entries(COUNTED)) {
+    test(`too many are 503, and the log says whose they are: ${what}`, async (t) => {
+      const traits = { limits, ...(perMinute !== undefined && { rateLimitPerMinute: perMinute }) };
+      const counted = await startPlatformUnderTest(BACKENDS.embedded, traits);
+      t.after(() => counted.close());
+      const { sign } = await counted.register();
+      const clients = [];
+      for (let count = 0; count < 2; count++) {
+        const { body } = await counted.start(await counted.exchange(sign()));
+        clients.push(await openClient(body.url));
+      }
+      // What is counted by the minute is so however good the URL is.
+      const third =
+        perMinute === undefined ? (await counted.start(await counted.exchange(sign()))).body.url : undefined;
+      const refused = await openRefused(third ?? `ws://127.0.0.1:${counted.port}/rtm/bot?sid=x`);
+      assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '1']);
+      const line = counted.lines.map((one) => JSON.parse(one)).find(({ msg }) => msg === 'socket refused');
+      assert.deepEqual([line.ip, line.reason], ['127.0.0.1', reason]);
+      for (const { ws } of clients) ws.close();
+    });
+  }
 
   test('a nested JWE with 8 KB of private claims as a subprotocol', async () => {
     const { body: jwks } = await platform.request('GET', '/.well-known/jwks.json');

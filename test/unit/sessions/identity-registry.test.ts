@@ -3,12 +3,15 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
+import { createAppRegistry } from '../../../src/apps/registry.ts';
 import { AppError } from '../../../src/core/errors.ts';
 import { createIdentityRegistry, type IdentityRegistryDeps } from '../../../src/sessions/identity-registry.ts';
 import { parseUserId, toUserId } from '../../../src/sessions/identity-schemas.ts';
 import { createIdentities } from '../../../src/sessions/identity.ts';
 import { createEmbeddedStore } from '../../../src/stores/embedded.ts';
 import type { Store } from '../../../src/stores/ports.ts';
+import { createVault } from '../../../src/vault/vault.ts';
+import { createAttempt } from '../../contract/attempts.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { createTempFolder } from '../../support/processes.ts';
 
@@ -88,4 +91,51 @@ describe('a user id', () => {
       assert.equal(parseUserId(text), undefined);
     });
   }
+});
+
+describe('an erasure', () => {
+  /** A user who is signed in; whether anything of their session is at rest. */
+  const signIn = async (store: Store) => {
+    const attempt = createAttempt({ identity: { owner: 'cs-1' } });
+    assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
+    const isAtRest = (): Promise<boolean> => store.sessions.revoke(attempt.tag, attempt.session.key);
+    return { userId: toUserId(attempt.identity.id), isAtRest };
+  };
+
+  it('deletes what sessions left at rest', async (t) => {
+    const { registry, store } = await startRegistry(t);
+    const { userId, isAtRest } = await signIn(store);
+    const told: string[] = [];
+    await registry.erase(userId, (erased) => told.push(`${erased.userId} ${erased.clientId}`));
+    assert.deepEqual(told, [`${userId} cs-1`]);
+    assert.equal(await isAtRest(), false);
+  });
+
+  it('that is cut off is told, and can be asked for again', async (t) => {
+    let failures = 1;
+    const { registry, store } = await startRegistry(t, ({ sessions }) => ({
+      sessions: {
+        purge: () => (failures-- > 0 ? Promise.reject(new AppError('store_unavailable')) : sessions.purge()),
+      },
+    }));
+    const { userId, isAtRest } = await signIn(store);
+    const told: string[] = [];
+    const onErased = (erased: { userId: string }): void => void told.push(erased.userId);
+    await assert.rejects(registry.erase(userId, onErased), isCode('store_unavailable'));
+    assert.deepEqual(told, [userId]);
+    await assert.rejects(registry.erase(userId, onErased), isCode('identity_not_found'));
+    assert.deepEqual(told, [userId]);
+    assert.equal(await isAtRest(), false);
+  });
+
+  it('of all users of an app comes with its deletion, also of one that was cut off', async (t) => {
+    const { store } = await startRegistry(t);
+    const { isAtRest } = await signIn(store);
+    const vault = createVault(Buffer.alloc(32, 1));
+    const apps = createAppRegistry({ ...store, vault, clock: createFakeClock(1_000) });
+    await store.documents.remove('apps', 'cs-1');
+    await assert.rejects(apps.remove('cs-1'), isCode('app_not_found'));
+    assert.deepEqual(await store.identities.list('cs-1', '', 10), []);
+    assert.equal(await isAtRest(), false);
+  });
 });

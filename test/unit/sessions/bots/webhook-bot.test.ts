@@ -10,7 +10,12 @@ import { gzipSync } from 'node:zlib';
 import { Secret } from '../../../../src/core/secret.ts';
 import { MAX_ANSWER_BYTES } from '../../../../src/sessions/bots/answer.ts';
 import type { Bot } from '../../../../src/sessions/bots/bot.ts';
-import { createWebhookBot, MAX_WEBHOOKS_IN_FLIGHT } from '../../../../src/sessions/bots/webhook-bot.ts';
+import type { BotMessage } from '../../../../src/sessions/bots/bot.ts';
+import {
+  createWebhookBot,
+  MAX_WEBHOOKS_IN_FLIGHT,
+  MAX_WEBHOOKS_PER_USER,
+} from '../../../../src/sessions/bots/webhook-bot.ts';
 import { createCertificate } from '../../../http/server-certificate.ts';
 import { createFakeClock } from '../../../support/fake-clock.ts';
 import { getFreePort } from '../../../support/processes.ts';
@@ -210,25 +215,44 @@ describe('the webhook bot', () => {
     await assert.rejects(refusal, isBotError(/did not answer in time/));
   });
 
-  it('owes no more answers than it may, and comes back when one is there', async (t) => {
+  it('owes no more answers than it may; further questions wait for their turn, each user has a share', async (t) => {
     const waiting: ServerResponse[] = [];
-    let full: () => void = () => undefined;
-    const isFull = new Promise<void>((resolve) => (full = resolve));
-    const { url } = await createUpstream(t, (res) => {
-      if (waiting.push(res) === MAX_WEBHOOKS_IN_FLIGHT) full();
-    });
+    const { url } = await createUpstream(t, (res) => void waiting.push(res));
     const bot = createBot(url);
-    const asked = Array.from({ length: MAX_WEBHOOKS_IN_FLIGHT }, (_, index) =>
-      bot.onMessage(session, { id: `${index}`, text: 'x' }, never),
-    );
-    await isFull;
-    await assert.rejects(bot.onMessage(session, MESSAGE, never), isBotError(/owes 256 answers/));
-    for (const res of waiting.splice(0)) sendText(res);
-    assert.equal((await Promise.all(asked)).length, MAX_WEBHOOKS_IN_FLIGHT);
-    const again = bot.onMessage(session, MESSAGE, never);
-    while (waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    for (const res of waiting) sendText(res);
-    assert.deepEqual(await again, [{ text: 'hi' }]);
+    const ask = (userId: string): Promise<readonly BotMessage[]> =>
+      bot.onMessage(createBotSession({ userId }), MESSAGE, never);
+    const until = async (count: number): Promise<void> => {
+      while (waiting.length < count) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const greedy = Array.from({ length: 10 }, () => ask('greedy'));
+    const others = Array.from({ length: MAX_WEBHOOKS_IN_FLIGHT }, (_, index) => ask(`user-${index}`));
+    await until(MAX_WEBHOOKS_IN_FLIGHT);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(waiting.length, MAX_WEBHOOKS_IN_FLIGHT, 'no more are asked at one time');
+    const hurried = bot.onMessage(createBotSession({ userId: 'late' }), MESSAGE, AbortSignal.timeout(30));
+    await assert.rejects(hurried, isBotError(/did not answer in time/));
+    let answered = 0;
+    while (answered < greedy.length + others.length) {
+      await until(1);
+      for (const res of waiting.splice(0)) {
+        sendText(res);
+        answered += 1;
+      }
+    }
+    assert.equal((await Promise.all([...greedy, ...others])).flat().length, greedy.length + others.length);
+  });
+
+  it('asks no more than its share for one user', async (t) => {
+    const waiting: ServerResponse[] = [];
+    const { url } = await createUpstream(t, (res) => void waiting.push(res));
+    const bot = createBot(url);
+    const asked = Array.from({ length: 5 }, () => bot.onMessage(session, MESSAGE, never));
+    const other = bot.onMessage(createBotSession({ userId: 'other' }), MESSAGE, never);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(waiting.length, MAX_WEBHOOKS_PER_USER + 1);
+    const drain = setInterval(() => waiting.splice(0).forEach((res) => sendText(res)), 5);
+    t.after(() => clearInterval(drain));
+    assert.equal((await Promise.all([...asked, other])).length, 6);
   });
 
   it('takes no certificate that nobody vouches for', async (t) => {

@@ -1,0 +1,25 @@
+import type { IncomingMessage } from 'node:http';
+
+import { ipKeyGenerator, MemoryStore, type Options } from 'express-rate-limit';
+
+const WINDOW_MS = 60_000;
+
+/** Counts what reaches a server past Express, by caller address, in this process's memory. */
+export interface AddressLimit {
+  /** By what a caller is counted: the address as `trust proxy` sees it, of IPv6 the network. */
+  keyOf(req: IncomingMessage): string;
+  /** Whether there may be one more within the minute. */
+  take(key: string): Promise<boolean>;
+  close(): void;
+}
+
+export function createAddressLimit(perMinute: number): AddressLimit {
+  const store = new MemoryStore();
+  store.init({ windowMs: WINDOW_MS } as Options);
+  return {
+    // Requests are born as the app's own, see `createExpressClasses`.
+    keyOf: (req) => ipKeyGenerator((req as { ip?: string }).ip ?? ''),
+    take: async (key) => (await store.increment(key)).totalHits <= perMinute,
+    close: () => store.shutdown(),
+  };
+}
