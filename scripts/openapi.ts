@@ -59,6 +59,8 @@ Every answer has an \`x-request-id\`, which the log has too; JSON answers are no
 \`OPTIONS\` is answered on every path that a page may call, for the configured origins. The page that \`countersign start\`
 serves at the issuer's \`/\` is for people and no part of the API.
 
+The web socket that \`POST /api/rtm/start\` leads to is described in \`docs/asyncapi.yaml\`.
+
 ## Samples
 
 The samples are for a shell with these variables. \`printf\` is part of the shell: what goes through a pipe is in no process list.

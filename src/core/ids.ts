@@ -33,3 +33,8 @@ export function toStableUuid(key: Uint8Array, ...parts: string[]): string {
   const hex = bytes.toString('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
+
+/** A stored identity's id as clients know it. */
+export function toUserId(identityId: string): string {
+  return `u-${identityId}`;
+}

@@ -4,10 +4,11 @@ import type { AppDirectory } from '../apps/directory.ts';
 import type { App } from '../apps/schemas.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import { toUserId } from '../core/ids.ts';
 import { readBearer } from '../http/credentials.ts';
 import type { SessionName, SessionStore } from '../stores/ports.ts';
 import { parseBearer } from './bearer.ts';
-import { parseSessionBody, type Session, toSessionId, toUserId } from './session.ts';
+import { parseSessionBody, type Session, toSessionId } from './session.ts';
 
 /** A live session and its app. */
 export interface LiveSession extends SessionName {

@@ -1,10 +1,11 @@
 import type { App } from '../apps/schemas.ts';
 import { AppError, type ErrorCode } from '../core/errors.ts';
+import { toUserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { ExchangeAttempt, ExchangeOutcome, IdentityClaim, SessionName, SessionStore } from '../stores/ports.ts';
 import { type Bearer, createBearer, createTag, deriveBearer, parseBearer } from './bearer.ts';
 import { type ReplayKeyFormats, toReplayLifeMs, toTag } from './replay-key.ts';
-import { parseSessionBody, type Session, toSessionBody, toSessionId, toUserId } from './session.ts';
+import { parseSessionBody, type Session, toSessionBody, toSessionId } from './session.ts';
 import { checkCustomData, type UserContexts } from './user-context.ts';
 import type { VerifiedAssertion, VerifyAssertion } from './verify.ts';
 

@@ -44,11 +44,6 @@ function parse(text: string): unknown {
   }
 }
 
-/** An identity as clients know it. */
-export function toUserId(identityId: string): string {
-  return `u-${identityId}`;
-}
-
 /** The public name of a session; it opens nothing. */
 export function toSessionId({ tag, key }: SessionName): string {
   return `${tag}.${key}`;

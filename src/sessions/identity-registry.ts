@@ -1,14 +1,9 @@
 import { type Clock, toIsoDate } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import { toUserId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { DocumentStore, IdentityStore, SessionStore, StoredIdentity } from '../stores/ports.ts';
-import {
-  type IdentityExport,
-  type IdentityList,
-  type IdentityView,
-  parseUserId,
-  toUserId,
-} from './identity-schemas.ts';
+import { type IdentityExport, type IdentityList, type IdentityView, parseUserId } from './identity-schemas.ts';
 import { type Identities, parseIdentityBody } from './identity.ts';
 
 /** What an export cannot hold, said in the export itself. */

@@ -105,11 +105,6 @@ export type IdentityView = z.output<typeof identityView>;
 export type IdentityList = z.output<typeof identityList>;
 export type IdentityExport = z.output<typeof identityExport>;
 
-/** A stored identity's id as clients know it. */
-export function toUserId(identityId: string): string {
-  return `u-${identityId}`;
-}
-
 /** The stored id behind a user id. @returns undefined where the text cannot be one */
 export function parseUserId(text: string): string | undefined {
   return USER_ID.exec(text)?.[1];
