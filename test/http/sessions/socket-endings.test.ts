@@ -212,6 +212,29 @@ describe('the end of a bearer', { timeout: 60_000 }, () => {
 });
 
 describe('a dead or slow client', { timeout: 60_000 }, () => {
+  test('many that do not read share one budget; whoever reads stays', async () => {
+    const big: Bot = { name: 'big', onMessage: () => Promise.resolve([{ text: 'x'.repeat(2_000_000) }]) };
+    const limits = { maxUnsentBytes: 100_000_000, maxUnsentBytesInAll: 4_000_000, expiryCheckMs: 100 };
+    const platform = await startPlatformUnderTest(BACKENDS.embedded, { bot: big, limits });
+    try {
+      const app = await platform.register();
+      const reading = await platform.connect(app, 'reader');
+      const silent = [await platform.connect(app, 'one'), await platform.connect(app, 'two')];
+      for (const { ws } of silent) (ws as unknown as { _socket: { pause(): void } })._socket.pause();
+      for (let at = 0; at < 8; at++) for (const client of silent) client.say('more', at);
+      const lines = await eventually(() => {
+        const closed = platform.lines.filter((one) => one.includes('socket closed'));
+        return closed.length === 0 ? undefined : closed;
+      });
+      for (const line of lines) assert.equal(JSON.parse(line).closeCode, 1013);
+      reading.say('still there', 1);
+      await reading.until(({ type }) => type === 'bot_response');
+      for (const { ws } of [reading, ...silent]) ws.terminate();
+    } finally {
+      await platform.close();
+    }
+  });
+
   test('one that does not answer a ping is cut; one that does stays', async () => {
     const platform = await startPlatformUnderTest(BACKENDS.embedded, { limits: { heartbeatMs: 150 } });
     try {
