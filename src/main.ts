@@ -14,6 +14,14 @@ loadDotenv({ quiet: true });
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
 
+let isOutputLost = false;
+for (const output of [process.stdout, process.stderr]) {
+  // A reader that has gone wants no more; everything else is a result that got lost.
+  output.on('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code !== 'EPIPE') isOutputLost = true;
+  });
+}
+
 const exitCode = await runCommand({
   args: process.argv.slice(2),
   env: process.env,
@@ -23,4 +31,9 @@ const exitCode = await runCommand({
   printError: (text) => void process.stderr.write(`${text}\n`),
 });
 // Not by waiting until nothing is left to do: a bot of the operator's may hold a timer or a connection for ever.
-process.exit(exitCode);
+for (const output of [process.stdout, process.stderr]) {
+  await new Promise<void>((resolve) => {
+    output.write('', () => resolve());
+  });
+}
+process.exit(isOutputLost && exitCode === 0 ? 1 : exitCode);

@@ -13,12 +13,21 @@ export interface AddressLimit {
   close(): void;
 }
 
+/** An address with its port, as some proxies write it. */
+const WITH_PORT = /^(?:\[([\da-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3}))(?::\d{1,5})?$/i;
+
+/** By what a caller is counted: an address without its port, of IPv6 the network. */
+export function toAddressKey(ip = ''): string {
+  const [, v6, v4] = WITH_PORT.exec(ip) ?? [];
+  return ipKeyGenerator(v6 ?? v4 ?? ip);
+}
+
 export function createAddressLimit(perMinute: number): AddressLimit {
   const store = new MemoryStore();
   store.init({ windowMs: WINDOW_MS } as Options);
   return {
     // Requests are born as the app's own, see `createExpressClasses`.
-    keyOf: (req) => ipKeyGenerator((req as { ip?: string }).ip ?? ''),
+    keyOf: (req) => toAddressKey((req as { ip?: string }).ip),
     take: async (key) => (await store.increment(key)).totalHits <= perMinute,
     close: () => store.shutdown(),
   };

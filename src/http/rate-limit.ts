@@ -1,8 +1,9 @@
 import type { RequestHandler } from 'express';
-import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
+import { rateLimit } from 'express-rate-limit';
 
 import { systemClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import { toAddressKey } from './address-limit.ts';
 
 const WINDOW_MS = 60_000;
 
@@ -22,7 +23,7 @@ export function limitRate({ perMinute, refusal }: RateLimitOptions): RequestHand
     standardHeaders: false,
     legacyHeaders: false,
     validate: false,
-    keyGenerator: ({ ip }) => ipKeyGenerator(ip ?? ''),
+    keyGenerator: ({ ip }) => toAddressKey(ip),
     handler: (req, _res, next) => {
       const resetAt = (req as { rateLimit?: { resetTime?: Date } }).rateLimit?.resetTime;
       const left = resetAt ? resetAt.getTime() / 1000 - systemClock.nowSeconds() : 1;

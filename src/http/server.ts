@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { Express, Request, Response } from 'express';
 
 import { createExpressClasses } from './express-classes.ts';
-import { handleUpgrades, type UpgradeHandler } from './upgrade.ts';
+import { handleUpgrades, MAX_HEADER_FIELDS, type UpgradeHandler } from './upgrade.ts';
 
 /** All header fields of a request together, in bytes. */
 export const MAX_REQUEST_HEADER_BYTES = 16_384;
@@ -97,6 +97,7 @@ export async function startServer(app: Express, at: ListenAt, chosen: ServerOpti
     socket.once('close', () => sockets.delete(socket));
   });
   server.maxConnections = MAX_CONNECTIONS;
+  server.maxHeadersCount = MAX_HEADER_FIELDS;
   server.on('request', answer);
   server.on('clientError', refuseUnreadable);
   if (onUpgrade) handleUpgrades(server, onUpgrade);

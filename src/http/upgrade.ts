@@ -5,6 +5,17 @@ import { Server as TlsServer } from 'node:tls';
 /** Takes or refuses an upgrade of a connection to a web socket. */
 export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
+/** Header fields of a request that Node keeps; it obeys further ones, and forgets them. */
+export const MAX_HEADER_FIELDS = 1_000;
+
+/**
+ * Whether there may have been more fields than are known.
+ * SECURITY: a length that was forgotten would make the body of a request that is put back the next request.
+ */
+function hasLostFields({ rawHeaders }: IncomingMessage): boolean {
+  return rawHeaders.length >= 2 * MAX_HEADER_FIELDS;
+}
+
 /** Header fields that ask for the upgrade; without them it is an ordinary request. */
 const ASKING: ReadonlySet<string> = new Set(['upgrade', 'connection', 'http2-settings']);
 
@@ -19,7 +30,7 @@ export function handleUpgrades(server: Server, onWebSocket: UpgradeHandler): voi
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
     // SECURITY: an earlier request on the connection has not been answered yet. Its answer would end up behind or inside of
     // what is said next, and a second parser beside it makes Node throw where nobody can catch it.
-    if ((socket as { _httpMessage?: unknown })._httpMessage) {
+    if ((socket as { _httpMessage?: unknown })._httpMessage || hasLostFields(req)) {
       socket.destroy();
       return;
     }
@@ -39,6 +50,6 @@ function toHead({ method, url, httpVersion, headers, rawHeaders }: IncomingMessa
     const [name = '', value = ''] = rawHeaders.slice(at, at + 2);
     if (!ASKING.has(name.toLowerCase())) lines.push(`${name}: ${value}`);
   }
-  const isLast = /\bclose\b/i.test(headers.connection ?? '');
+  const isLast = httpVersion === '1.0' || /\bclose\b/i.test(headers.connection ?? '');
   return `${[...lines, `Connection: ${isLast ? 'close' : 'keep-alive'}`].join('\r\n')}\r\n\r\n`;
 }

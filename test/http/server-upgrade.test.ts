@@ -142,6 +142,22 @@ describe('an upgrade', () => {
     assert.match(text, /^HTTP\/1\.1 200 OK[^]*"url":"\/tls"/);
   });
 
+  for (const count of [10, 990, 1_010, 1_024, 1_100, 3_000]) {
+    it(`with ${count} header fields before its length is answered once, or not at all`, async (t) => {
+      const { port } = await startWithSockets(t);
+      const connection = await openRaw(port);
+      const inner = send('', 'GET /inner HTTP/1.1', 'Host: a', 'Connection: close');
+      const fields = Array.from({ length: count }, () => 'a: b');
+      const length = `Content-Length: ${inner.length}`;
+      connection.send(send(inner, 'POST /outer HTTP/1.1', ...H2C, 'Content-Type: text/plain', ...fields, length));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      connection.socket.destroy();
+      const received = connection.received();
+      assert.doesNotMatch(received, /inner/);
+      assert.ok(received.split('HTTP/1.1 ').length <= 2, received);
+    });
+  }
+
   it('that asks to close the connection has it closed', async (t) => {
     const { port } = await startWithSockets(t);
     const connection = await openRaw(port);

@@ -10,7 +10,7 @@ import { signWebhook, toSigningKey, toWebhookId } from './webhook-signature.ts';
 
 /** Questions that a webhook may owe an answer to, in each process. Further ones wait for their turn, within their time limit. */
 export const MAX_WEBHOOKS_IN_FLIGHT = 256;
-/** The same for one user: nobody must be able to keep the others from an answer. */
+/** The same for one user, so that one alone cannot keep the others from an answer; many together still can. */
 export const MAX_WEBHOOKS_PER_USER = 2;
 /** How long after a connection that was refused the one other attempt comes, in milliseconds: a restart is short. */
 export const WEBHOOK_RETRY_AFTER_MS = 250;

@@ -119,8 +119,8 @@ export function createSocketServer({ bot, ...deps }: SocketServerDeps): SocketSe
     onUpgrade: (req, socket, head) => {
       // Before anything else: a connection that breaks while it is being checked must break nothing else.
       socket.on('error', () => undefined);
-      pending++;
       const ip = addresses.keyOf(req);
+      pending++;
       take(req, socket, head, ip)
         .catch((error: unknown) => {
           const isAway = error instanceof AppError && error.code === 'store_unavailable';
