@@ -30,10 +30,11 @@ const exitCode = await runCommand({
   print: (text) => void process.stdout.write(`${text}\n`),
   printError: (text) => void process.stderr.write(`${text}\n`),
 });
-// Not by waiting until nothing is left to do: a bot of the operator's may hold a timer or a connection for ever.
+// What a pipe has not taken yet would be lost.
 for (const output of [process.stdout, process.stderr]) {
   await new Promise<void>((resolve) => {
     output.write('', () => resolve());
   });
 }
+// Not by waiting until nothing is left to do: a bot of the operator's may hold a timer or a connection for ever.
 process.exit(isOutputLost && exitCode === 0 ? 1 : exitCode);

@@ -38,8 +38,14 @@ export function createEmbeddedSessions({
   nowMs,
 }: EmbeddedSessionsDeps): SessionStore {
   const findReplay = db.prepare('SELECT used_at_ms FROM replays WHERE key = ? AND expires_at_ms > ?');
-  // An expired record that was not swept yet is taken over.
-  const claim = db.prepare('INSERT OR REPLACE INTO replays (key, used_at_ms, expires_at_ms) VALUES (?, ?, ?)');
+  // An expired record that was not swept yet is taken over; a live one is not touched, and no row changes.
+  const claim = db.prepare(`
+    INSERT INTO replays (key, used_at_ms, expires_at_ms) VALUES (?, ?, ?)
+    ON CONFLICT (key) DO UPDATE SET used_at_ms = excluded.used_at_ms, expires_at_ms = excluded.expires_at_ms
+    WHERE replays.expires_at_ms <= excluded.used_at_ms`);
+  // SECURITY: the first write is the one that elects the winner.
+  const isClaimed = ({ key, expiresInMs }: ReplayClaim, now: number): boolean =>
+    claim.run(toBlob(key), now, now + Math.ceil(expiresInMs)).changes > 0;
   const store = db.prepare(
     'INSERT OR REPLACE INTO sessions (key, identity, incarnation, body, expires_at_ms) VALUES (?, ?, ?, ?, ?)',
   );
@@ -96,7 +102,7 @@ export function createEmbeddedSessions({
     const other = findMerged(merge, identity.id, now);
     if (merge && other && !isProven(merge, other, now)) return { kind: 'unproven' };
 
-    if (replay) claim.run(toBlob(replay.key), now, now + Math.ceil(replay.expiresInMs));
+    if (replay && !isClaimed(replay, now)) return { kind: 'replayed' };
     const incarnation = identities.enter(identity, me, other, now);
     const texts = [session.key, identity.id, incarnation, session.body].map(toBlob);
     store.run(...texts, now + Math.ceil(session.expiresInMs));

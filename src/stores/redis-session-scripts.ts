@@ -31,7 +31,7 @@ export const LUA_REMOVE_IDENTITY = `
  * owner, kept (1 or 0), body, incarnation, conversation, may create (1 or 0), active (ms); needs proof (1 or 0), key of
  * the proof's session; the ids to merge.
  * Everything is looked at before anything is written: what is refused leaves no trace.
- * SECURITY: the deadline comes first. A paused server runs a queued script after its caller was told 503.
+ * SECURITY: the first write is the one that elects the winner. The deadline comes first of all. A paused server runs a queued script after its caller was told 503.
  * A record whose session somebody had again bears no attempt any more: undoing the first one must not end that session.
  */
 export const EXCHANGE = createScript(
@@ -72,7 +72,8 @@ export const EXCHANGE = createScript(
     if not proof or proof.id ~= other.id or proof.incarnation ~= other.incarnation then return {'unproven'} end
   end
 
-  if #KEYS > 1 then redis.call('SET', KEYS[2], ARGV[2] .. string.format(' %.0f', now), 'PX', ARGV[5]) end
+  local claim = ARGV[2] .. string.format(' %.0f', now)
+  if #KEYS > 1 and not redis.call('SET', KEYS[2], claim, 'NX', 'PX', ARGV[5]) then return {'replayed'} end
   local incarnation, conversation, until_ms = me[1] or ARGV[11], me[2] or ARGV[12], now + tonumber(ARGV[14])
   local is_active = me[1] and tonumber(me[3]) > now
   local is_taken_over = other and other.until_ms > now
