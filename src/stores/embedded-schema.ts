@@ -1,7 +1,7 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 
 /** Written into the file, so that a later version knows what it has before it. */
-const VERSION = 2;
+const VERSION = 3;
 
 /**
  * What has an end carries it; a row past it counts as absent until it is swept. Keys, ids and bodies are blobs, so that they
@@ -34,10 +34,24 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS endings (
     key INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id BLOB NOT NULL, expires_at_ms INTEGER NOT NULL);
   CREATE INDEX IF NOT EXISTS endings_by_expiry ON endings (expires_at_ms);
+  CREATE TABLE IF NOT EXISTS presence (
+    key BLOB PRIMARY KEY, body BLOB NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS presence_by_expiry ON presence (expires_at_ms);
 `;
 
+/** Since then sessions belong to identities. */
+const VERSION_OF_IDENTITIES = 2;
+
 /** Tables whose rows end. */
-export const MORTAL_TABLES = ['replays', 'sessions', 'identities', 'messages', 'tickets', 'endings'] as const;
+export const MORTAL_TABLES = [
+  'replays',
+  'sessions',
+  'identities',
+  'messages',
+  'tickets',
+  'endings',
+  'presence',
+] as const;
 
 /**
  * Makes what is missing in the file. The sessions of version 1 belonged to no identity: they end, users sign in again.
@@ -49,7 +63,7 @@ export function prepareSchema(db: DatabaseSyncInstance): void {
   try {
     const version = readVersion(db);
     if (version > VERSION) throw new Error(`the database was written by a later version of Countersign (${version})`);
-    if (version < VERSION) db.exec('DROP TABLE IF EXISTS sessions');
+    if (version < VERSION_OF_IDENTITIES) db.exec('DROP TABLE IF EXISTS sessions');
     db.exec(SCHEMA);
     db.exec(`PRAGMA user_version = ${VERSION}`);
     db.exec('COMMIT');

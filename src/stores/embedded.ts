@@ -4,11 +4,13 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from '@photostructure/sqlite';
 
 import type { Clock } from '../core/clock.ts';
+import { createEmbeddedChanges } from './embedded-changes.ts';
 import { createEmbeddedConversations } from './embedded-conversations.ts';
 import { createEmbeddedDocuments } from './embedded-documents.ts';
 import { createEmbeddedEndings } from './embedded-endings.ts';
 import { createGroupCommit } from './embedded-group-commit.ts';
 import { createEmbeddedIdentities } from './embedded-identities.ts';
+import { createEmbeddedPresence } from './embedded-presence.ts';
 import { prepareSchema } from './embedded-schema.ts';
 import { createEmbeddedSessions } from './embedded-sessions.ts';
 import { createSweep } from './embedded-sweep.ts';
@@ -49,18 +51,19 @@ export function createEmbeddedStore({ path, clock, monotonicMs = () => performan
   const commits = createGroupCommit(db);
   const endings = createEmbeddedEndings(db, nowMs);
   const identities = createEmbeddedIdentities({ db, commits, endings, nowMs });
-  const documents = createEmbeddedDocuments({ db, commits });
+  const changes = createEmbeddedChanges(db);
   const sweep = createSweep({ db, commits, nowMs, monotonicMs });
   const sweeper = setInterval(() => void sweep().catch(() => undefined), SWEEP_EVERY_MS);
   sweeper.unref();
 
   return {
-    documents: documents.store,
+    documents: createEmbeddedDocuments({ db, commits, changes }),
     sessions: createEmbeddedSessions({ db, commits, identities: identities.writes, endings, nowMs }),
     identities: identities.store,
     conversations: createEmbeddedConversations({ db, commits, nowMs }),
     tickets: createEmbeddedTickets({ db, commits, nowMs }),
     endings,
+    presence: createEmbeddedPresence({ db, commits, changes, nowMs }),
     description: 'embedded (SQLite, one machine; survives a restart, kill -9 and a power cut)',
     health: async () => {
       try {
@@ -73,7 +76,7 @@ export function createEmbeddedStore({ path, clock, monotonicMs = () => performan
     },
     close: async () => {
       clearInterval(sweeper);
-      documents.close();
+      changes.close();
       endings.close();
       await commits.drain();
       if (db.isOpen) db.close();

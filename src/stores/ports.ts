@@ -10,7 +10,7 @@ export interface StoredDocument {
 export const MAX_CLOCK_SKEW_MS = 60_000;
 
 /** The kinds of documents, each a name space of its own. */
-export type Collection = 'apps' | 'platform-keys';
+export type Collection = 'apps' | 'platform-keys' | 'connectors' | 'callers' | 'gateway-keys';
 
 /** Few, long-lived documents that every instance keeps a copy of. */
 export interface DocumentStore {
@@ -182,6 +182,23 @@ export interface EndingFeed {
   watch(watcher: EndingWatcher): () => void;
 }
 
+/** Something that is there as long as somebody says so. */
+export interface Presence {
+  readonly owner: string;
+  readonly body: string;
+}
+
+/** What processes tell each other of themselves. */
+export interface PresenceStore {
+  /** Replaces what `owner` says; it is gone after `expiresInMs` unless it is said again. */
+  announce(owner: string, body: string, expiresInMs: number): Promise<void>;
+  withdraw(owner: string): Promise<void>;
+  /** All that is there, of owners that begin with `prefix`, by ascending owner. */
+  list(prefix: string): Promise<Presence[]>;
+  /** Calls `onChange` soon after any process announced another body or withdrew one. @returns a function that ends it */
+  watch(onChange: () => void): () => void;
+}
+
 /** Whether the store can be relied on; `problem` is one sentence for an operator. */
 export type StoreHealth = { readonly isReady: true } | { readonly isReady: false; readonly problem: string };
 
@@ -193,6 +210,7 @@ export interface Store {
   readonly conversations: ConversationStore;
   readonly tickets: TicketStore;
   readonly endings: EndingFeed;
+  readonly presence: PresenceStore;
   /** One line for the banner: which backend, and how durable it is. */
   readonly description: string;
   health(): Promise<StoreHealth>;

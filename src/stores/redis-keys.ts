@@ -4,6 +4,8 @@ import type { Collection } from './ports.ts';
 export const CHANGED_CHANNEL = 'cs:changed';
 /** The channel of endings; a message is `<kind> <id>`. */
 export const ENDED_CHANNEL = 'cs:ended';
+/** The channel of presence; a message is the owner. */
+export const PRESENCE_CHANNEL = 'cs:presence';
 /** How many changes each collection had. Bears one hash tag with the documents, as what one script writes must on a cluster. */
 export const CHANGES_KEY = 'cs:{docs}:changes';
 
@@ -21,10 +23,16 @@ export const toTicketKey = (key: string): string => `cs:tkt:${key}`;
 /** A hash from id to document. */
 export const toCollectionKey = (collection: Collection): string => `cs:{docs}:${collection}`;
 
+/** A sorted set: all owners, all of one score, so in the order of their bytes. */
+export const PRESENCE_INDEX_KEY = 'cs:{presence}';
+/** A string: what the owner says. Bears one hash tag with the index. */
+export const toPresenceKey = (owner: string): string => `cs:{presence}:${owner}`;
+
 /** The same names for scripts that learn ids on their way, which a script on a cluster could not use. */
 export const LUA_KEYS = `
   local function identity_key(id) return 'cs:idn:' .. id end
   local function owner_key(owner) return 'cs:idns:' .. owner end
   local function messages_key(conversation) return 'cs:msg:' .. conversation end
+  local function presence_key(owner) return 'cs:{presence}:' .. owner end
   local function ended(kind, id) redis.call('PUBLISH', '${ENDED_CHANNEL}', kind .. ' ' .. id) end
 `;

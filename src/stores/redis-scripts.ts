@@ -1,5 +1,6 @@
 import { APPEND_MESSAGES, CREATE_IDENTITY, LIST_IDENTITIES, REMOVE_IDENTITY } from './redis-identity-scripts.ts';
 import { WRITE_DOCUMENT } from './redis-document-script.ts';
+import { ANNOUNCE, LIST_PRESENCE, WITHDRAW } from './redis-presence-scripts.ts';
 import type { Script } from './redis-script.ts';
 import { EXCHANGE, FIND, PURGE, REVOKE, UNDO } from './redis-session-scripts.ts';
 
@@ -15,4 +16,7 @@ export const SCRIPTS: readonly Script[] = [
   REMOVE_IDENTITY,
   APPEND_MESSAGES,
   WRITE_DOCUMENT,
+  ANNOUNCE,
+  WITHDRAW,
+  LIST_PRESENCE,
 ];

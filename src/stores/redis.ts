@@ -7,6 +7,7 @@ import { createRedisConversations } from './redis-conversations.ts';
 import { createRedisDocuments } from './redis-documents.ts';
 import { createRedisEndings } from './redis-endings.ts';
 import { createRedisIdentities } from './redis-identities.ts';
+import { createRedisPresence } from './redis-presence.ts';
 import { createRedisSessions } from './redis-sessions.ts';
 import { createRedisSubscriber } from './redis-subscriber.ts';
 import { createRedisTickets } from './redis-tickets.ts';
@@ -94,6 +95,7 @@ export function createRedisStore({ url, waitReplicas, onProblem, clock = systemC
     conversations: createRedisConversations(connection),
     tickets: createRedisTickets(connection),
     endings,
+    presence: createRedisPresence(connection, subscriber),
     description: `redis (shared by all instances; as durable as its persistence${waitReplicas > 0 ? `, on ${waitReplicas} replicas before a grant` : ''})`,
     health,
     close: async () => {

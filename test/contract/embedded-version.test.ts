@@ -77,7 +77,7 @@ describe('the version of a database file', () => {
       } finally {
         await store.close();
       }
-      assert.equal(readVersion(), 2);
+      assert.equal(readVersion(), 3);
     }
     const store = open();
     try {
@@ -110,16 +110,32 @@ describe('the version of a database file', () => {
 
   test('a file of a later version is refused with a sentence, and left as it is', async () => {
     makeVersion1();
-    inFile((db) => db.exec('PRAGMA user_version = 3'));
-    assert.throws(open, /^Error: the database was written by a later version of Countersign \(3\)$/);
-    assert.equal(readVersion(), 3);
+    inFile((db) => db.exec('PRAGMA user_version = 4'));
+    assert.throws(open, /^Error: the database was written by a later version of Countersign \(4\)$/);
+    assert.equal(readVersion(), 4);
     assert.equal(readNumber('SELECT count(*) FROM sessions'), 1);
+  });
+
+  test('a file of version 2 keeps its sessions, and presence is kept in it', async () => {
+    const before = open();
+    await before.sessions.exchange(used);
+    await before.close();
+    inFile((db) => db.exec('DROP TABLE presence; PRAGMA user_version = 2'));
+    const store = open();
+    try {
+      assert.equal(readVersion(), 3);
+      assert.equal(await findBody(store, TAG, used.session.key), used.session.body);
+      await store.presence.announce('a', 'b', 1_000);
+      assert.deepEqual(await store.presence.list(''), [{ owner: 'a', body: 'b' }]);
+    } finally {
+      await store.close();
+    }
   });
 
   test('a new file has the present version', async () => {
     const store = open();
     await store.close();
-    assert.equal(readVersion(), 2);
+    assert.equal(readVersion(), 3);
     await expectUnavailable(store.sessions.exchange(createAttempt()));
   });
 });

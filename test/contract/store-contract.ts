@@ -21,6 +21,7 @@ import { describeIdentities } from './identity-contract.ts';
 import { describeMerges } from './merge-contract.ts';
 import { describeMergeRaces } from './merge-race-contract.ts';
 import type { Opened } from './opened.ts';
+import { describePresence } from './presence-contract.ts';
 import { describeTickets } from './ticket-contract.ts';
 
 /** One backend under test; every store that it opens sees the same data. */
@@ -285,6 +286,9 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         await expectUnavailable(closed.documents.list('apps'));
         await expectUnavailable(closed.documents.get('apps', 'a'));
         await expectUnavailable(closed.documents.insert('apps', 'a', '{}'));
+        await expectUnavailable(closed.presence.announce('a', 'b', 1_000));
+        await expectUnavailable(closed.presence.withdraw('a'));
+        await expectUnavailable(closed.presence.list(''));
         const health = await closed.health();
         assert.equal(health.isReady, false);
         await closed.close();
@@ -312,5 +316,6 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
     describeConversations(context);
     describeTickets(context);
     describeEndings(context);
+    describePresence(context);
   });
 }
