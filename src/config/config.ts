@@ -2,7 +2,7 @@ import type { Secret } from '../core/secret.ts';
 import type { Environment } from './variables.ts';
 
 /** A program of the product that is configured from the environment. */
-export type Program = 'start' | 'issuer' | 'idproxy' | 'tools';
+export type Program = 'start' | 'issuer' | 'idproxy' | 'gateway' | 'tools';
 
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
   ? `${Lowercase<Head>}${Capitalize<Camel<Tail>>}`

@@ -12,6 +12,9 @@ export const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be from ${min} to ${max}`);
 
+/** A TCP port; 0 is any that is free. */
+export const port = () => wholeNumber(0, 65_535);
+
 /** `true` or `false`. */
 export const flag = () => z.enum(['true', 'false'], 'must be true or false').transform((text) => text === 'true');
 

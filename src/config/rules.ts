@@ -1,5 +1,6 @@
 import { isLoopbackAuthority } from '../core/loopback.ts';
 import type { Config, Program } from './config.ts';
+import { parseWebhookTargets } from './webhook-targets.ts';
 
 /** A condition between settings, and what is said where it does not hold. */
 export interface ConfigRule {
@@ -8,10 +9,11 @@ export interface ConfigRule {
   readonly problem: string;
 }
 
-const ALL: readonly Program[] = ['start', 'issuer', 'idproxy', 'tools'];
-const SERVERS: readonly Program[] = ['start', 'issuer', 'idproxy'];
+const ALL: readonly Program[] = ['start', 'issuer', 'idproxy', 'gateway', 'tools'];
+const SERVERS: readonly Program[] = ['start', 'issuer', 'idproxy', 'gateway'];
 const ISSUERS: readonly Program[] = ['start', 'issuer'];
 const IDPROXIES: readonly Program[] = ['start', 'idproxy'];
+const GATEWAYS: readonly Program[] = ['gateway'];
 const ISSUER: readonly Program[] = ['issuer'];
 
 const isHmac = ({ algorithm }: Config): boolean => algorithm.startsWith('HS');
@@ -137,5 +139,16 @@ export const RULES: readonly ConfigRule[] = [
     isBroken: ({ claimsFile, claimsUrl, jweKeyFile }) =>
       (claimsFile ?? claimsUrl) !== undefined && jweKeyFile === undefined,
     problem: 'COUNTERSIGN_JWE_KEY_FILE: is needed by private claims, which travel only encrypted',
+  },
+  {
+    programs: GATEWAYS,
+    isBroken: ({ webhookTargets }) => parseWebhookTargets(webhookTargets) === undefined,
+    problem:
+      'COUNTERSIGN_WEBHOOK_TARGETS: must be name=https://…, each name once; http only on a loopback address, no user, no #',
+  },
+  {
+    programs: GATEWAYS,
+    isBroken: ({ webhookTargets, webhookSecret }) => webhookTargets.length > 0 && webhookSecret === undefined,
+    problem: 'COUNTERSIGN_WEBHOOK_SECRET: is needed by COUNTERSIGN_WEBHOOK_TARGETS',
   },
 ];

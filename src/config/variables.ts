@@ -6,6 +6,7 @@ import {
   httpUrl,
   list,
   origins,
+  port,
   redisUrl,
   secret,
   token,
@@ -13,8 +14,8 @@ import {
   webhookSecret,
   wholeNumber,
 } from './fields.ts';
+import { GATEWAY_VARIABLES } from './gateway-variables.ts';
 
-const port = () => wholeNumber(0, 65_535);
 const seconds = (min: number, max: number) => wholeNumber(min, max);
 
 /**
@@ -108,6 +109,8 @@ export const VARIABLES = {
   COUNTERSIGN_BOT_TIMEOUT_MS: wholeNumber(100, 60_000)
     .default(10_000)
     .describe('How long a bot may take for an answer.'),
+
+  ...GATEWAY_VARIABLES,
 
   COUNTERSIGN_CLIENT_ID: z.string().optional().describe("The issuer's client id, `iss` of what it signs."),
   COUNTERSIGN_CLIENT_SECRET: secret().optional().describe('The client secret (HS256, HS512), used as text.'),

@@ -1,3 +1,5 @@
+import { RELAY_ERRORS } from './relay-errors.ts';
+
 /** One failure as the outside sees it. */
 export interface ErrorRow {
   /** The HTTP status, and the `code` member of the seeds' error body. */
@@ -98,6 +100,8 @@ export const ERRORS = {
   identity_not_found: { status: 404, msg: 'there is no such user', oauth: 'invalid_request' },
   identity_exists: { status: 409, msg: 'this user is registered already', oauth: 'invalid_request' },
 
+  ...RELAY_ERRORS,
+
   // Not the caller's fault, or too much of it.
   rate_limited: { status: 429, msg: 'too many requests; try again in {seconds} s', oauth: 'slow_down' },
   busy: { status: 503, msg: 'too many requests; try again in {seconds} s', oauth: 'temporarily_unavailable' },
@@ -124,6 +128,7 @@ export interface PublicValues {
   readonly limit?: number;
   readonly allow?: string;
   readonly detail?: string;
+  readonly name?: string;
 }
 
 export interface AppErrorOptions {

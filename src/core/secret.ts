@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash, hash, timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
 
 const SHOWN = '[secret]';
@@ -31,7 +31,7 @@ export class Secret {
 
 /** SHA-256 of a text, as lower-case hexadecimal. The form in which credentials are stored. */
 export function sha256Hex(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return hash('sha256', text, 'hex');
 }
 
 /**

@@ -6,6 +6,7 @@ import { pino, type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 
 import type { AppError } from '../core/errors.ts';
+import { createLogOutput } from './log-output.ts';
 
 export type { Logger } from 'pino';
 
@@ -20,7 +21,7 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/;
 /** The scheme and authority of a request target in absolute form (RFC 9112 §3.2.2). */
 const ORIGIN = /^(?:[a-z][a-z\d+.-]*:\/\/[^/]*|\/\/[^/]*@[^/]*)/i;
 /** What looks like a JWT, a bearer or an API key: someone may put one into a path. */
-const TOKEN = /(?:eyJ|cs1_|csk_)[\w.-]{16,}/g;
+const TOKEN = /(?:eyJ|cs1_|csk_|csc_)[\w.-]{16,}/g;
 /** Members that are censored wherever a log call should ever carry them. */
 const REDACTED = [
   'assertion', 'jwt', 'token', 'access_token', 'accessToken', 'authorization', 'cookie', 'clientSecret', 'secret',
@@ -32,12 +33,23 @@ const CALLER = Symbol('caller');
 
 /** The process's log: JSON lines. */
 export function createLogger(level: LogLevel): Logger {
-  return pino({
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    redact: { paths: REDACTED, censor: '[redacted]' },
-  });
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: { paths: REDACTED, censor: '[redacted]' },
+    },
+    createLogOutput(),
+  );
+}
+
+/**
+ * The same log for lines whose members are fixed ones, none of them secret: there is nothing to censor, and looking costs
+ * more than writing.
+ */
+export function toFixedLogger(logger: Logger, members: Readonly<Record<string, string>> = {}): Logger {
+  return logger.child(members, { redact: [] });
 }
 
 /** Remembers why a request failed, for its one line in the log. */
@@ -56,8 +68,8 @@ export function noteCaller(res: Response, label: string): void {
  */
 export function logRequests(logger: Logger, server: string): RequestHandler {
   const handler = pinoHttp<IncomingMessage, ServerResponse>({
-    // Its members are the fixed ones of toRequestProps: there is nothing to censor, and looking costs more than writing.
-    logger: logger.child({ server }, { redact: [] }),
+    // Its members are those of toRequestProps.
+    logger: toFixedLogger(logger, { server }),
     genReqId: (req, res) => {
       const given = req.headers['x-request-id'];
       const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();

@@ -19,6 +19,10 @@ export interface Metrics {
   countSocketRefusal(reason: string): void;
   /** How many web sockets are open. */
   setOpenSockets(count: number): void;
+  /** Counts requests relayed to applications by outcome: the status, or the code of what failed. */
+  countRelayed(outcome: string): void;
+  /** How many agents are connected to this gateway node. */
+  setAgentCount(count: number): void;
 }
 
 /** Metrics with a registry of their own. */
@@ -55,6 +59,11 @@ export function createMetrics(): Metrics {
     labelNames: ['reason'],
     registers: [registry],
   });
+  const agents = new Gauge({
+    name: 'countersign_gateway_agents',
+    help: 'Agents connected to this gateway node.',
+    registers: [registry],
+  });
   const createOutcomes = (name: string, help: string): ((outcome: string) => void) => {
     const counter = new Counter({ name, help, labelNames: ['outcome'], registers: [registry] });
     return (outcome) => counter.inc({ outcome });
@@ -82,6 +91,8 @@ export function createMetrics(): Metrics {
     countSocketFrame: (direction) => frames.inc({ direction }),
     countSocketRefusal: (reason) => socketRefusals.inc({ reason }),
     setOpenSockets: (count) => openSockets.set(count),
+    countRelayed: createOutcomes('countersign_gateway_requests_total', 'Requests relayed to applications, by outcome.'),
+    setAgentCount: (count) => agents.set(count),
   };
 }
 

@@ -4,9 +4,11 @@ import type { z } from 'zod';
 import type { ErrorCode } from '../core/errors.ts';
 import { describeFailures, seedsErrorBody } from './openapi-failures.ts';
 
-/** The two servers, as every path names the one that has it. */
+/** The servers, as every path names those that have it. */
 export const ISSUER_SERVER = { url: 'http://127.0.0.1:3000', description: 'issuer' } as const;
 export const IDPROXY_SERVER = { url: 'http://127.0.0.1:4000', description: 'idproxy' } as const;
+/** Its port for callers. */
+export const GATEWAY_SERVER = { url: 'http://127.0.0.1:8081', description: 'gateway' } as const;
 
 /** Failures of whatever reads a body. */
 const BODY_CODES: readonly ErrorCode[] = ['malformed_body', 'invalid_request'];
@@ -34,7 +36,8 @@ export const ASSERTION_CODES: readonly ErrorCode[] = [
 /** What Node's parser refuses, before it is known what was asked for: in the seeds' shape on every path. */
 export const HEADERS_TOO_LARGE: ZodOpenApiResponseObject = {
   id: 'HeadersTooLarge',
-  description: 'The header fields have more than 16 384 bytes at the issuer, more than 65 536 at the idproxy.',
+  description:
+    'The header fields have more than 16 384 bytes at the issuer, 24 576 at the gateway, 65 536 at the idproxy.',
   content: {
     'application/json': {
       schema: seedsErrorBody,

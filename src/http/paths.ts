@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
 
 import {
+  GATEWAY_SERVER,
   HEADERS_TOO_LARGE,
   IDPROXY_SERVER,
   ISSUER_SERVER,
@@ -22,7 +23,7 @@ const readiness = z
   })
   .meta({ id: 'Readiness' });
 
-const servers = [ISSUER_SERVER, IDPROXY_SERVER];
+const servers = [ISSUER_SERVER, IDPROXY_SERVER, GATEWAY_SERVER];
 
 /** What every server answers about itself. */
 export const HEALTH_PATHS: ZodOpenApiPathsObject = {

@@ -1,4 +1,4 @@
-import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -40,6 +40,10 @@ export interface ServerOptions extends Partial<ServerLimits> {
   readonly maxHeaderBytes?: number;
   /** Absent: there is nothing to upgrade to, and the request is answered as it is. */
   readonly onUpgrade?: UpgradeHandler;
+  /** Takes a request before the app sees it. @returns false for what is the app's; nothing was done then */
+  readonly takeRequest?: (req: IncomingMessage, res: ServerResponse) => boolean;
+  /** Answers CONNECT. Absent: such a connection is closed, as Node does. */
+  readonly onConnect?: (req: IncomingMessage, socket: Duplex) => void;
 }
 
 const LIMITS: ServerLimits = {
@@ -70,7 +74,7 @@ const REACHED_AT: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '
 
 /** Listens with an Express app, at the speed of node:http (see {@link createExpressClasses}). */
 export async function startServer(app: Express, at: ListenAt, chosen: ServerOptions = {}): Promise<RunningServer> {
-  const { maxHeaderBytes = MAX_REQUEST_HEADER_BYTES, onUpgrade } = chosen;
+  const { maxHeaderBytes = MAX_REQUEST_HEADER_BYTES, onUpgrade, takeRequest, onConnect } = chosen;
   const limits = { ...LIMITS, ...chosen };
   const options = {
     ...createExpressClasses(app),
@@ -84,7 +88,7 @@ export async function startServer(app: Express, at: ListenAt, chosen: ServerOpti
   };
   // Without a last handler of ours Express makes one for every request, and it answers HTML.
   const answer = (req: Request, res: Response): void => {
-    app(req, res, (error?: unknown) => answerLast(res, error));
+    if (takeRequest?.(req, res) !== true) app(req, res, (error?: unknown) => answerLast(res, error));
   };
   const server: Server = at.tls
     ? createHttpsServer({ ...options, ...at.tls, minVersion: 'TLSv1.2' })
@@ -103,6 +107,15 @@ export async function startServer(app: Express, at: ListenAt, chosen: ServerOpti
   if (onUpgrade) handleUpgrades(server, onUpgrade);
   // An expectation that nobody knows may be passed over (RFC 9110 §10.1.1).
   server.on('checkExpectation', answer);
+  if (takeRequest) {
+    // What is relayed is continued by whoever it is relayed to.
+    server.on('checkContinue', (req: Request, res: Response) => {
+      if (takeRequest(req, res)) return;
+      res.writeContinue();
+      answer(req, res);
+    });
+  }
+  if (onConnect) server.on('connect', onConnect);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen({ host: at.host, port: at.port }, resolve);
   });

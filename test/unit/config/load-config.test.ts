@@ -14,7 +14,7 @@ import { Secret } from '../../../src/core/secret.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-const PROGRAMS: readonly Program[] = ['start', 'issuer', 'idproxy', 'tools'];
+const PROGRAMS: readonly Program[] = ['start', 'issuer', 'idproxy', 'gateway', 'tools'];
 const folder = mkdtempSync(join(tmpdir(), 'countersign-config-'));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -34,6 +34,12 @@ const WEBHOOK: Env = {
   COUNTERSIGN_BOT_WEBHOOK_SECRET: 'a w3bhook secret of 32 characters',
 };
 
+/** Where webhooks of connectors go. */
+const TARGETS: Env = {
+  COUNTERSIGN_WEBHOOK_TARGETS: 'crm=https://crm.example/hooks',
+  COUNTERSIGN_WEBHOOK_SECRET: 'a w3bhook secret of 32 characters',
+};
+
 /** Variables under which each program starts; an issuer that is good in every way. */
 const ISSUER: Env = {
   COUNTERSIGN_CLIENT_ID: 'cs-1',
@@ -41,7 +47,7 @@ const ISSUER: Env = {
   COUNTERSIGN_CALLER_AUTH: 'api-key',
   COUNTERSIGN_API_KEYS_FILE: FILE,
 };
-const GOOD: Readonly<Record<Program, Env>> = { start: {}, issuer: ISSUER, idproxy: {}, tools: {} };
+const GOOD: Readonly<Record<Program, Env>> = { start: {}, issuer: ISSUER, idproxy: {}, gateway: {}, tools: {} };
 
 /** The problems of a configuration that is not taken. */
 function findProblems(env: Env, program: Program): readonly string[] {
@@ -307,7 +313,7 @@ const BROKEN: Readonly<Record<string, { env: Env; mend: Env; programs: readonly 
   'COUNTERSIGN_TLS_CERT_FILE and': {
     env: { COUNTERSIGN_TLS_KEY_FILE: FILE },
     mend: { COUNTERSIGN_TLS_CERT_FILE: FILE },
-    programs: ['start', 'issuer', 'idproxy'],
+    programs: ['start', 'issuer', 'idproxy', 'gateway'],
   },
   'COUNTERSIGN_BOT_WEBHOOK_URL and COUNTERSIGN_BOT_WEBHOOK_SECRET': {
     env: { ...WEBHOOK, COUNTERSIGN_BOT_WEBHOOK_SECRET: undefined },
@@ -393,6 +399,16 @@ const BROKEN: Readonly<Record<string, { env: Env; mend: Env; programs: readonly 
     mend: { COUNTERSIGN_JWE_KEY_FILE: FILE },
     programs: ['start', 'issuer'],
   },
+  'COUNTERSIGN_WEBHOOK_TARGETS: must be': {
+    env: { ...TARGETS, COUNTERSIGN_WEBHOOK_TARGETS: 'crm=http://crm.example/hooks' },
+    mend: { COUNTERSIGN_WEBHOOK_TARGETS: 'crm=https://crm.example/hooks' },
+    programs: ['gateway'],
+  },
+  'COUNTERSIGN_WEBHOOK_SECRET: is needed by': {
+    env: { ...TARGETS, COUNTERSIGN_WEBHOOK_SECRET: undefined },
+    mend: TARGETS,
+    programs: ['gateway'],
+  },
 };
 
 describe('the rules between settings', () => {
@@ -464,6 +480,12 @@ const FIELDS: readonly Field[] = [
   },
   { variable: 'COUNTERSIGN_LOG_LEVEL', setting: 'logLevel', good: [['silent', 'silent']], bad: ['loud', 'INFO'] },
   { variable: 'COUNTERSIGN_STORE', setting: 'store', good: [['embedded', 'embedded']], bad: ['memory', 'sqlite'] },
+  {
+    variable: 'COUNTERSIGN_CONNECTOR_GATEWAY_URLS',
+    setting: 'connectorGatewayUrls',
+    good: [['https://a.example:8443, https://b.example', ['https://a.example:8443', 'https://b.example']]],
+    bad: [],
+  },
   {
     variable: 'COUNTERSIGN_AUDIENCE',
     setting: 'audience',

@@ -18,6 +18,7 @@ const ALL_VALUES: Required<PublicValues> = {
   limit: 4096,
   allow: 'GET, POST',
   detail: 'must be a string',
+  name: 'CRM',
 };
 
 describe('every row of the table', () => {
