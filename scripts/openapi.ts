@@ -3,8 +3,10 @@ import { createDocument } from 'zod-openapi';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { APP_PATHS } from '../src/apps/paths.ts';
-import { ERRORS } from '../src/core/errors.ts';
-import { IDPROXY_SERVER, ISSUER_SERVER } from '../src/http/openapi-responses.ts';
+import { type ErrorCode, ERRORS } from '../src/core/errors.ts';
+import { GATEWAY_PATHS } from '../src/gateway/paths.ts';
+import { SERVICE_CALL_PATHS } from '../src/gateway/service-calls/paths.ts';
+import { GATEWAY_SERVER, IDPROXY_SERVER, ISSUER_SERVER } from '../src/http/openapi-responses.ts';
 import { HEALTH_PATHS } from '../src/http/paths.ts';
 import { IDPROXY_PATHS } from '../src/idproxy/paths.ts';
 import { IDENTITY_PATHS } from '../src/sessions/identity-paths.ts';
@@ -13,6 +15,25 @@ import { ISSUER_PATHS } from '../src/issuer/paths.ts';
 
 /** Failures that belong to no operation, since they tell that there is none. */
 const OUTSIDE_OPERATIONS = ['not_found', 'method_not_allowed'] as const;
+
+/** Failures of relayed requests: the paths, the methods and all other answers are the applications' own. */
+const OF_RELAYING = [
+  'invalid_request',
+  'credential_missing',
+  'credential_invalid',
+  'connector_forbidden',
+  'application_unknown',
+  'path_forbidden',
+  'tunnel_refused',
+  'caller_credential',
+  'internal',
+  'application_unreachable',
+  'application_failed',
+  'connector_lost',
+  'connector_unavailable',
+  'store_unavailable',
+  'application_timeout',
+] as const satisfies readonly ErrorCode[];
 
 const GLOSSARY: Readonly<Record<string, string>> = {
   assertion: 'a signed JWT, or a JWE around one, that says who the user is; minted by the issuer, presented once',
@@ -27,6 +48,9 @@ const GLOSSARY: Readonly<Record<string, string>> = {
   bearer: 'an opaque token that stands for a session; whoever holds it is the user',
   introspection: 'asking what a bearer stands for (RFC 7662)',
   revocation: 'ending a bearer before its time (RFC 7009)',
+  connector:
+    'an agent behind a firewall, which dials out to the gateway and lets through what its access control allows',
+  gateway: "the platform's server that connectors dial, and that relays requests of callers to them",
   replay: 'a second presentation of an assertion with a `jti`; it is refused',
   JWKS: 'a set of public keys (RFC 7517)',
 };
@@ -36,14 +60,23 @@ const VARIABLES: Readonly<Record<string, string>> = {
   IDPROXY: `where the idproxy is: \`${IDPROXY_SERVER.url}\``,
   JWT: 'a fresh assertion, from the first sample',
   BEARER: 'a bearer, from `POST /authorize`',
+  GATEWAY: `where the gateway's port for callers is: \`${GATEWAY_SERVER.url}\``,
   ADMIN_TOKEN: 'the admin token: printed by the first start, or `COUNTERSIGN_ADMIN_TOKEN`',
   CLIENT_ID: 'the client id of an app, from `POST /admin/apps`',
   USER_ID: 'the user id of a user, from `POST /admin/identities`',
+  CONNECTOR_ID: 'the `id` of a connector, from `POST /admin/connectors`',
+  SERIAL: 'the `serial` of a certificate, from `POST /admin/connectors/{id}/certificate`',
+  CALLER_ID: 'the `id` of a caller, from `POST /admin/callers`',
+  CALLER_TOKEN: 'the `token` of a caller, from `POST /admin/callers`',
+  SERVICE_URL: 'the URL of a service that `COUNTERSIGN_SERVICE_HOSTS` names',
   SESSION_ID: 'the `session_id` of a bearer, from `POST /oauth/introspect`',
 };
 
 const toList = (rows: Readonly<Record<string, string>>, mark: string): string =>
   Object.entries(rows).map(([name, meaning]) => `- ${mark}${name}${mark}: ${meaning}`).join('\n'); // prettier-ignore
+
+const toFailureList = (codes: readonly ErrorCode[]): string =>
+  codes.map((code) => `- ${ERRORS[code].status} \`${code}\`: ${ERRORS[code].msg}`).join('\n');
 
 const DESCRIPTION = `An issuer signs who the user is; the idproxy checks the signature once and countersigns it with a bearer.
 
@@ -53,13 +86,30 @@ Always JSON: \`{"errors":[{"msg","code"}]}\`, where \`code\` is the HTTP status;
 (RFC 6749 §5.2). Client-facing routes never answer 429: where there are too many requests they answer 503 with \`Retry-After\`.
 The examples of a response are all the failures that have its status. On any path besides:
 
-${OUTSIDE_OPERATIONS.map((code) => `- ${ERRORS[code].status} \`${code}\`: ${ERRORS[code].msg}`).join('\n')}
+${toFailureList(OUTSIDE_OPERATIONS)}
 
 Every answer has an \`x-request-id\`, which the log has too; JSON answers are not to be stored (\`Cache-Control: no-store\`).
 \`OPTIONS\` is answered on every path that a page may call, for the configured origins. The page that \`countersign start\`
 serves at the issuer's \`/\` is for people and no part of the API.
 
 The web socket that \`POST /api/rtm/start\` leads to is described in \`docs/asyncapi.yaml\`.
+
+## Relaying
+
+The gateway's port for callers relays requests to applications behind a connector, in two ways that are no operations, since
+path, method and answer are the application's:
+
+- as a forward proxy, in absolute form, with the caller's token in \`Proxy-Authorization\` (Bearer, or Basic as the user's name);
+  \`X-Connector\` names a connector where several know the host:
+  \`printf 'proxy-user = "%s:"' "$CALLER_TOKEN" | curl -s -K - -x "$GATEWAY" http://crm.virtual:8080/api/orders\`
+- at \`/{connector}/{virtualhost}/{virtualport}/path\`, with the token in \`X-Connector-Authorization\` alike.
+
+An answer with \`X-Connector-Error\` is the gateway's or the connector's own, in the shape above, and the field holds the name of
+the failure; any other answer is the application's:
+
+${toFailureList(OF_RELAYING)}
+
+An answer that ends early is cut, never completed.
 
 ## Samples
 
@@ -82,7 +132,7 @@ export function createOpenapiYaml(): string {
       description: DESCRIPTION,
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [ISSUER_SERVER, IDPROXY_SERVER],
+    servers: [ISSUER_SERVER, IDPROXY_SERVER, GATEWAY_SERVER],
     tags: [
       { name: 'Issuer', description: "The customer's side: minting assertions." },
       { name: 'Exchange', description: "The platform's side: assertions in, bearers out." },
@@ -91,9 +141,20 @@ export function createOpenapiYaml(): string {
       { name: 'Discovery', description: 'Keys and addresses.' },
       { name: 'Registration', description: 'SDK apps, for the admin.' },
       { name: 'Identities', description: 'Users of the apps, for the admin.' },
+      { name: 'Connectors', description: 'Connectors and callers of the gateway, for the admin.' },
+      { name: 'Service calls', description: 'Calls of services, with two-way TLS or through a connector.' },
       { name: 'Operations', description: 'For whoever runs the servers.' },
     ],
-    paths: { ...ISSUER_PATHS, ...IDPROXY_PATHS, ...SESSION_PATHS, ...APP_PATHS, ...IDENTITY_PATHS, ...HEALTH_PATHS },
+    paths: {
+      ...ISSUER_PATHS,
+      ...IDPROXY_PATHS,
+      ...SESSION_PATHS,
+      ...APP_PATHS,
+      ...IDENTITY_PATHS,
+      ...GATEWAY_PATHS,
+      ...SERVICE_CALL_PATHS,
+      ...HEALTH_PATHS,
+    },
     components: {
       securitySchemes: {
         adminToken: {
@@ -119,10 +180,16 @@ export function createOpenapiYaml(): string {
           scheme: 'bearer',
           description: "A key of `COUNTERSIGN_API_KEYS_FILE`, or a token of the customer's identity provider.",
         },
+        callerToken: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'The `token` of a caller of the gateway, from `POST /admin/callers`.',
+        },
         metricsToken: { type: 'http', scheme: 'bearer', description: '`COUNTERSIGN_METRICS_TOKEN`.' },
       },
     },
     'x-failures-outside-operations': [...OUTSIDE_OPERATIONS],
+    'x-failures-of-relaying': [...OF_RELAYING],
   });
   const note = '# Generated from the code by "npm run openapi". Change src/*/schemas.ts and src/*/paths.ts instead.\n';
   return note + stringify(document, { aliasDuplicateObjects: false, blockQuote: 'literal', lineWidth: 0 });

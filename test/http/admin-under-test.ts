@@ -65,6 +65,8 @@ export async function startAdmin(
       publicUrl: () => 'http://127.0.0.1',
       rateLimitPerMinute: 100_000,
       botTimeoutMs: 2_000,
+      connectorsPerCompany: 2,
+      gatewayUrls: ['https://gateway.example:8443'],
       cors: { origins: ['http://page.example'], allowLoopback: false, allowCredentials: false },
       ...settings,
     },

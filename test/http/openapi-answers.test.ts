@@ -3,17 +3,16 @@ import { test } from 'node:test';
 
 import { type ErrorCode, ERRORS } from '../../src/core/errors.ts';
 import type { JsonObject } from '../../src/core/json.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { loadServiceIdentities } from '../../src/gateway/service-calls/identities.ts';
+import { MAX_STALE_SECONDS } from '../../src/gateway/watched-copy.ts';
+import { createLogger } from '../../src/http/access-log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createRsaPrivateKeyPem, parseRsaPrivateKey, toPublicJwk } from '../../src/jose/jwk.ts';
 import { createIdentities } from '../../src/sessions/identity.ts';
 import { createBearer } from '../../src/idproxy/bearer.ts';
 import { createRsaPair } from '../support/assertions.ts';
-import {
-  type AppUnderTest,
-  BACKENDS,
-  type IdproxyUnderTest,
-  startIdproxyUnderTest,
-} from '../support/idproxy-under-test.ts';
+import { type AppUnderTest, BACKENDS, startIdproxyUnderTest } from '../support/idproxy-under-test.ts';
 import {
   listCodes,
   listOperations,
@@ -36,14 +35,34 @@ import {
   toJsonCall,
   type World,
 } from './openapi-calls.ts';
+import { startCallerPort, startServices } from './openapi-caller-port.ts';
+import { breakGateway, expectGatewayRefusals, GATEWAY_UNFORESEEN } from './openapi-gateway.ts';
+import {
+  expectRelayFailures,
+  expectRelayUnavailable,
+  expectServiceCallRefusals,
+  gatewayOf,
+  OVERSIZED_CALL,
+  SERVICE_CALLS_UNFORESEEN,
+} from './openapi-service-calls.ts';
+import { createCertificates } from './service-calls-under-test.ts';
 import { type Apps, BAD_BODIES, openContended, REFUSED, toGrantBody, toSentence } from './openapi-refusals.ts';
 
 const METRICS_TOKEN = 'the-metrics-token-of-the-tests';
 const EXCHANGES = ['authorize', 'grantJwt', 'grantJwtVersioned', 'requestToken'];
 const MINTS = ['mintAssertion', 'mintAssertionForMobile'];
 
-/** What no request can bring about: these two read nothing that could be broken. */
-const UNFORESEEN = ['revokeToken 500', 'deleteApp 500', 'registerIdentity 500', 'eraseIdentity 500'];
+/** What no request can bring about: these read nothing that could be broken. */
+const UNFORESEEN = [
+  'revokeToken 500',
+  'deleteApp 500',
+  'registerIdentity 500',
+  'eraseIdentity 500',
+  ...GATEWAY_UNFORESEEN,
+  ...SERVICE_CALLS_UNFORESEEN,
+];
+/** More header fields than a server takes, in bytes. */
+const OVERSIZED_HEADERS: Readonly<Record<string, number>> = { issuer: 20_000, gateway: 30_000, idproxy: 70_000 };
 
 test('real answers are as the description says', async (t) => {
   const document = await readOpenapi();
@@ -63,10 +82,28 @@ test('real answers are as the description says', async (t) => {
     t.after(() => world.idproxy.close());
     return world;
   };
-  const world = await startWorld();
+  const certificates = await createCertificates();
+  t.after(() => certificates.remove());
+  const services = await startServices(t, certificates);
+  /** The same with a gateway. */
+  const startWholeWorld = async (...args: Parameters<typeof createWorld>): Promise<World> => {
+    const half = await startWorld(...args);
+    return { ...half, gateway: await startCallerPort(t, half.idproxy, certificates, services) };
+  };
+  const serviceIdentities = await loadServiceIdentities(certificates.identities, {
+    clock: systemClock,
+    logger: createLogger('silent'),
+  });
+  t.after(() => serviceIdentities.close());
+  const world = await startWholeWorld(BACKENDS.embedded, { serviceIdentities });
   const issuer = await startIssuer(t);
-  const baseUrl = ({ servers }: Operation, idproxy: IdproxyUnderTest = world.idproxy): string =>
-    servers.includes('idproxy') ? idproxy.url : issuer.url;
+  const toBase = (server: string | undefined, { idproxy, gateway }: Pick<World, 'idproxy' | 'gateway'>): string =>
+    server === 'idproxy' ? idproxy.url : server === 'gateway' ? (gateway ?? gatewayOf(world)).url : issuer.url;
+  /** Where an operation is tried that several servers have: at the idproxy. */
+  const toServer = ({ servers }: Operation): string | undefined =>
+    servers.includes('idproxy') ? 'idproxy' : servers[0];
+  const baseUrl = (operation: Operation, at: Pick<World, 'idproxy' | 'gateway'> = world): string =>
+    toBase(toServer(operation), at);
 
   /** Judges an answer that should be this failure. */
   const expectFailure = async (operation: Operation, answer: RawAnswer, code: string): Promise<void> => {
@@ -93,8 +130,8 @@ test('real answers are as the description says', async (t) => {
   const sendGood = async (operation: Operation, at: World, call?: Call): Promise<RawAnswer> => {
     const { headers, body, ...rest } = call ?? (await GOOD_CALLS[operation.operationId]?.(at)) ?? {};
     const sent = toJsonCall(body);
-    const all = { ...sent, headers: { ...sent.headers, ...toCredential(operation, at.bearer), ...headers } };
-    return send(baseUrl(operation, at.idproxy), operation, { ...all, ...rest });
+    const all = { ...sent, headers: { ...sent.headers, ...toCredential(operation, at), ...headers } };
+    return send(baseUrl(operation, at), operation, { ...all, ...rest });
   };
   const documents = ({ responses }: Operation, code: string): boolean =>
     Object.values(responses).some((one) => listCodes(one).includes(code));
@@ -105,13 +142,13 @@ test('real answers are as the description says', async (t) => {
       const createCall = GOOD_CALLS[operationId];
       assert.ok(createCall, `${operationId} has a good request`);
       const status = Number(Object.keys(operation.responses).find((one) => one.startsWith('2')) ?? 404);
-      const bases = operation.servers.map((server) => (server === 'idproxy' ? world.idproxy.url : issuer.url));
+      const bases = operation.servers.map((server) => toBase(server, world));
       for (const mediaType of Object.keys(requestBody?.content ?? { none: {} })) {
         for (const base of bases) {
           const { body, headers: _, ...rest } = await createCall(world);
           const isForm = mediaType === 'application/x-www-form-urlencoded';
           const sent = body !== undefined && isForm ? toFormCall(body) : toJsonCall(body);
-          const headers = { ...sent.headers, ...toCredential(operation, world.bearer) };
+          const headers = { ...sent.headers, ...toCredential(operation, world) };
           if (body !== undefined) await judge.checkRequest(operation, headers, sent.text);
           await expectStatus(operation, await send(base, operation, { ...sent, ...rest, headers }), status);
         }
@@ -130,21 +167,17 @@ test('real answers are as the description says', async (t) => {
     for (const operation of operations.values()) {
       for (const [code, { headers, text }] of Object.entries(BAD_BODIES)) {
         if (operation.requestBody === undefined || !documents(operation, code)) continue;
-        const all = { ...headers, ...toCredential(operation, world.bearer) };
-        const clientId = world.app.clientId;
-        await expectFailure(
-          operation,
-          await send(baseUrl(operation), operation, { headers: all, text, clientId }),
-          code,
-        );
+        const all = { ...headers, ...toCredential(operation, world) };
+        const isLarge = operation.operationId === 'callService' && code === 'body_too_large';
+        const sent = { headers: all, text: isLarge ? OVERSIZED_CALL : text, clientId: world.app.clientId };
+        await expectFailure(operation, await send(baseUrl(operation), operation, sent), code);
       }
     }
   });
 
   await t.test('header fields that are too large', async () => {
     for (const operation of operations.values()) {
-      // More than the issuer takes, or than the idproxy does.
-      const size = operation.servers.includes('idproxy') ? 70_000 : 20_000;
+      const size = OVERSIZED_HEADERS[toServer(operation) ?? ''] ?? 0;
       const answer = await send(baseUrl(operation), operation, { headers: { 'x-long': 'x'.repeat(size) } });
       await expectStatus(operation, answer, 431);
     }
@@ -286,6 +319,23 @@ test('real answers are as the description says', async (t) => {
     await expectFailure(register, await sendGood(register, world, homeless), 'app_not_found');
   });
 
+  await t.test('connectors and callers that are refused', async () => {
+    const contended = await startWorld(openContended);
+    await expectGatewayRefusals({ find, sendGood, expectFailure }, world, contended);
+  });
+
+  await t.test('service calls', async () => {
+    const call = find('callService');
+    const streamed = await sendGood(call, world, { body: { url: services.plain, stream: true } });
+    assert.equal(streamed.headers.get('content-type'), 'application/octet-stream');
+    await expectStatus(call, streamed, 200);
+    await expectServiceCallRefusals({ find, sendGood, expectFailure }, world);
+  });
+
+  await t.test('relayed requests', async () => {
+    for (const code of await expectRelayFailures(gatewayOf(world))) seenCodes.add(code);
+  });
+
   await t.test('the refusals of the issuer', async () => {
     const keys = `mobile:${'0'.repeat(64)}`;
     const proxied = await startIssuer(t, {}, { trustProxy: 1 });
@@ -332,8 +382,9 @@ test('real answers are as the description says', async (t) => {
     const busyIssuer = await startIssuer(t, { rateLimitPerMinute: 1 });
     for (const operation of operations.values()) {
       const code = ['busy', 'rate_limited'].find((one) => documents(operation, one));
-      if (code === undefined) continue;
-      const base = operation.servers.includes('idproxy') ? limited.url : busyIssuer.url;
+      // The gateway's callers are counted by what they have under way.
+      if (code === undefined || toServer(operation) === 'gateway') continue;
+      const base = toServer(operation) === 'idproxy' ? limited.url : busyIssuer.url;
       const sent = toJsonCall(operation.requestBody && {});
       await send(base, operation, sent);
       await expectFailure(operation, await send(base, operation, sent), code);
@@ -348,12 +399,15 @@ test('real answers are as the description says', async (t) => {
   };
 
   await t.test('a store that does not answer', async () => {
-    const lost = await startWorld();
+    const lost = await startWholeWorld();
     const calls = new Map<string, Call>();
     for (const { operationId } of operations.values())
       calls.set(operationId, (await GOOD_CALLS[operationId]?.(lost)) ?? {});
     const unused = await startUnused();
     for (const { idproxy } of [lost, unused]) await idproxy.store.close();
+    // What the gateway keeps in memory serves on for a while.
+    const { clock } = gatewayOf(lost);
+    clock.set(clock.nowSeconds() + MAX_STALE_SECONDS + 1);
     for (const operation of operations.values()) {
       if (!documents(operation, 'store_unavailable')) continue;
       const at = operation.operationId === 'getJwks' ? unused : lost;
@@ -363,6 +417,7 @@ test('real answers are as the description says', async (t) => {
         'store_unavailable',
       );
     }
+    seenCodes.add(await expectRelayUnavailable(gatewayOf(lost)));
     const readiness = await sendGood(find('getReadiness'), lost);
     await expectStatus(find('getReadiness'), readiness, 503);
     assert.match(readiness.text, /"store":"embedded store: /);
@@ -383,6 +438,7 @@ test('real answers are as the description says', async (t) => {
     const unreadable = { ...alice.create(clientId, 'carol', false, 0), body: '{' };
     assert.ok(await broken.idproxy.store.identities.create(unreadable));
     const named: Readonly<Record<string, Call>> = {
+      ...(await breakGateway(broken.idproxy)),
       lookUpIdentity: { body: { clientId, subject: 'carol' } },
       getIdentity: { userId: `u-${unreadable.id}` },
       exportIdentity: { userId: `u-${unreadable.id}` },
@@ -393,7 +449,10 @@ test('real answers are as the description says', async (t) => {
     for (const operation of operations.values()) {
       const { operationId } = operation;
       const isReached =
-        documents(operation, 'internal') && !UNFORESEEN.includes(`${operationId} 500`) && !MINTS.includes(operationId);
+        documents(operation, 'internal') &&
+        operationId !== 'callService' &&
+        !UNFORESEEN.includes(`${operationId} 500`) &&
+        !MINTS.includes(operationId);
       if (!isReached) continue;
       const at = ['getJwks', 'createApp'].includes(operationId) ? keyless : { ...broken, bearer };
       await expectFailure(operation, await sendGood(operation, at, named[operationId]), 'internal');
@@ -401,7 +460,7 @@ test('real answers are as the description says', async (t) => {
   });
 
   await t.test('outside of the operations', async () => {
-    for (const url of [world.idproxy.url, issuer.url]) {
+    for (const url of [world.idproxy.url, issuer.url, gatewayOf(world).url]) {
       const answer = await fetch(`${url}/nowhere`);
       assert.equal(answer.status, 404);
       assert.deepEqual(await answer.json(), { errors: [{ msg: ERRORS.not_found.msg, code: 404 }] });
@@ -409,9 +468,9 @@ test('real answers are as the description says', async (t) => {
     }
     for (const operation of operations.values()) {
       if (operation.servers.length > 1) continue;
-      const answer = await fetch(baseUrl(operation) + operation.path.replace(/\{\w+\}/, 'x'), {
+      const answer = await fetch(baseUrl(operation) + operation.path.replaceAll(/\{\w+\}/g, 'x'), {
         method: 'PUT',
-        headers: toCredential(operation, world.bearer),
+        headers: toCredential(operation, world),
       });
       assert.equal(answer.status, 405, operation.operationId);
       assert.match(answer.headers.get('allow') ?? '', new RegExp(operation.method));
@@ -428,6 +487,7 @@ test('real answers are as the description says', async (t) => {
       [...operations.values()].flatMap(({ responses }) => Object.values(responses).flatMap(listCodes)),
     );
     for (const code of document['x-failures-outside-operations']) codes.add(code);
+    for (const code of document['x-failures-of-relaying']) codes.add(code);
     assert.deepEqual(
       [...codes].filter((code) => !seenCodes.has(code)),
       [],

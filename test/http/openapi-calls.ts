@@ -9,6 +9,9 @@ import {
   type IdproxyUnderTest,
   startIdproxyUnderTest,
 } from '../support/idproxy-under-test.ts';
+import type { CallerPort } from './openapi-caller-port.ts';
+import { GATEWAY_CALLS } from './openapi-gateway.ts';
+import { SERVICE_CALLS } from './openapi-service-calls.ts';
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
@@ -17,6 +20,8 @@ export interface World {
   readonly idproxy: IdproxyUnderTest;
   readonly app: AppUnderTest;
   readonly bearer: string;
+  /** A gateway on the same store. */
+  readonly gateway?: CallerPort;
 }
 
 /** Starts an idproxy with a bot as {@link startIdproxyUnderTest} does, registers an app and signs a user in. */
@@ -47,6 +52,10 @@ export async function registerUser(idproxy: IdproxyUnderTest, { clientId }: AppU
 export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: JsonObject;
+  /** Fills `{id}`, of a connector or a caller. */
+  readonly id?: string;
+  /** Fills `{serial}`. */
+  readonly serial?: string;
   /** Fills `{clientId}`. */
   readonly clientId?: string;
   /** Fills `{userId}`. */
@@ -58,6 +67,8 @@ export interface Call {
 
 /** A good request of every operation, by its id. */
 export const GOOD_CALLS: Readonly<Record<string, (world: World) => Call | Promise<Call>>> = {
+  ...GATEWAY_CALLS,
+  ...SERVICE_CALLS,
   mintAssertion: () => ({ body: { identity: 'alice@example.com', isAnonymous: 'false', aud: '' } }),
   mintAssertionForMobile: () => ({ body: { identity: 'alice@example.com', clientId: 'x', clientSecret: 'y' } }),
   authorize: ({ app }) => ({ body: { assertion: app.sign() } }),
@@ -99,9 +110,15 @@ export const GOOD_CALLS: Readonly<Record<string, (world: World) => Call | Promis
 };
 
 /** The credential that an operation asks for. */
-export function toCredential({ security }: Operation, bearer: string): Record<string, string> {
-  if (security.some((one) => 'adminToken' in one)) return { authorization: `Bearer ${ADMIN_TOKEN}` };
-  return security.some((one) => 'bearer' in one) ? { authorization: `Bearer ${bearer}` } : {};
+export function toCredential(
+  { security }: Operation,
+  { bearer, gateway }: Pick<World, 'bearer' | 'gateway'>,
+): Record<string, string> {
+  const tokens = { adminToken: ADMIN_TOKEN, bearer, callerToken: gateway?.token ?? '' };
+  for (const [name, token] of Object.entries(tokens)) {
+    if (security.some((one) => name in one)) return { authorization: `Bearer ${token}` };
+  }
+  return {};
 }
 
 /** A body as JSON, ready to be sent. */
@@ -128,13 +145,16 @@ export async function send(
   {
     headers = {},
     text,
+    id = 'x',
+    serial = 'ff',
     clientId = 'cs-nobody',
     userId = 'u-nobody',
     botId = 'st-1',
     query = {},
   }: Omit<Call, 'body'> & { readonly text?: string },
 ): Promise<RawAnswer> {
-  const filled = path.replace('{clientId}', clientId).replace('{userId}', userId).replace('{botId}', botId);
+  const values: Readonly<Record<string, string>> = { id, serial, clientId, userId, botId };
+  const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? name);
   const search = new URLSearchParams(query).toString();
   const url = baseUrl + filled + (search && `?${search}`);
   const answer = await fetch(url, { method, headers, ...(text !== undefined && { body: text }) });

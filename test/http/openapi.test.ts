@@ -9,7 +9,10 @@ import { createOpenapiYaml, findStaleLine } from '../../scripts/openapi.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { type ErrorCode, ERRORS } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
+import { createServiceCallRoutes } from '../../src/gateway/routes/service-calls.ts';
+import type { ServiceCalls } from '../../src/gateway/service-calls/service-calls.ts';
 import { createLogger } from '../../src/http/access-log.ts';
+import { createApp } from '../../src/http/create-app.ts';
 import { parseKeyList } from '../../src/http/key-list.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { toFailureExample } from '../../src/http/openapi-failures.ts';
@@ -53,7 +56,14 @@ async function createIdproxyRoutes(t: TestContext): Promise<string[]> {
   const folder = await createTempFolder();
   const store = createEmbeddedStore({ path: join(folder, 'test.db'), clock: systemClock });
   const idproxy = createPlatform(
-    { publicUrl: () => 'https://idproxy.example', rateLimitPerMinute: 1, botTimeoutMs: 1_000, cors },
+    {
+      publicUrl: () => 'https://idproxy.example',
+      rateLimitPerMinute: 1,
+      botTimeoutMs: 1_000,
+      connectorsPerCompany: 2,
+      gatewayUrls: ['https://gateway.example:8443'],
+      cors,
+    },
     {
       ...shared,
       store,
@@ -91,6 +101,16 @@ async function createIssuerRoutes(): Promise<string[]> {
   return routesOf(await createIssuerApp(settings, { ...shared, checks: {}, clock: systemClock, fetch }));
 }
 
+function createGatewayRoutes(): string[] {
+  const calls = {} as ServiceCalls;
+  const authenticate = () => Promise.reject(new Error('nobody calls'));
+  return routesOf(
+    createApp({ ...shared, name: 'gateway', checks: {} }, (app) =>
+      app.use(...createServiceCallRoutes({ calls, authenticate })),
+    ),
+  );
+}
+
 const documentedRoutes = (document: OpenapiDocument, server: string): string[] =>
   [...listOperations(document).values()]
     .filter(({ servers }) => servers.includes(server))
@@ -124,6 +144,12 @@ test('the issuer has the documented routes and no other', async () => {
   assert.deepEqual(routes, documentedRoutes(await readOpenapi(), 'issuer'));
 });
 
+test('the gateway has the documented routes and no other', async () => {
+  const routes = createGatewayRoutes();
+  assert.ok(routes.includes('POST /service-calls'), routes.join());
+  assert.deepEqual(routes, documentedRoutes(await readOpenapi(), 'gateway'));
+});
+
 test('every operation has a summary, a success, a 4xx and a sample', async () => {
   const operations = [...listOperations(await readOpenapi()).values()];
   assert.ok(operations.length > 15);
@@ -152,7 +178,12 @@ async function findThrownCodes(): Promise<string[]> {
 
 test('the description and the table of failures list the same, with the same bodies', async () => {
   const document = await readOpenapi();
-  const documented = new Set(document['x-failures-outside-operations']);
+  const listed = [...document['x-failures-outside-operations'], ...document['x-failures-of-relaying']];
+  for (const code of listed) {
+    const { status, msg } = ERRORS[code as ErrorCode];
+    assert.ok(document.info.description.includes(`- ${status} \`${code}\`: ${msg}`), code);
+  }
+  const documented = new Set(listed);
   for (const { operationId, path, responses } of listOperations(document).values()) {
     const shape = path.startsWith('/oauth/') ? 'oauth' : 'seeds';
     for (const [status, response] of Object.entries(responses)) {

@@ -37,7 +37,8 @@ interface Place {
   readonly allowed?: RegExp;
 }
 
-const MAIN = /^src\/main\.ts$/;
+/** The edges of the two programs: the whole one, and the agent that is packaged. */
+const MAIN = /^src\/(?:main|connector-main)\.ts$/;
 
 const PLACES: readonly Place[] = [
   { what: 'express', specifier: /^express(?:\/|$)/, allowed: /^src\/(?:http\/.+|[^/]+\/routes(?:\/.+)?)\.ts$/ },
@@ -70,7 +71,7 @@ const FOLDER_NAME = /^[a-z\d]+(?:-[a-z\d]+)*$/;
 const NAMELESS = /(?:^|[-.])(?:util|utils|helper|helpers|common|misc)(?:[-.]|$)/;
 
 function toRoom(path: string): string {
-  if (path === 'src/main.ts') return 'main';
+  if (MAIN.test(path)) return 'main';
   const [, room = '', folder] = path.split('/');
   return folder === 'web' ? `${room}/web` : room;
 }

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import type { ServiceIdentities } from '../../src/gateway/service-calls/identities.ts';
 import { createLogger } from '../../src/http/access-log.ts';
 import { parseKeyList } from '../../src/http/key-list.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
@@ -86,6 +87,8 @@ export interface IdproxyTraits {
   readonly contextKeys?: string;
   /** Unset: the address it listens on is not what clients are told. */
   readonly isPublicUrlOwn?: boolean;
+  /** What service calls present. */
+  readonly serviceIdentities?: ServiceIdentities;
 }
 
 /** Starts an idproxy on a fresh backend, or, where `open` says so, beside another one. */
@@ -98,6 +101,7 @@ export async function startIdproxyUnderTest(
     introspectionKeys = '',
     contextKeys = '',
     isPublicUrlOwn = false,
+    serviceIdentities,
   }: IdproxyTraits = {},
 ): Promise<IdproxyUnderTest> {
   const clock = createFakeClock(START_AT);
@@ -110,6 +114,8 @@ export async function startIdproxyUnderTest(
       publicUrl: () => publicUrl,
       rateLimitPerMinute,
       botTimeoutMs: 2_000,
+      connectorsPerCompany: 2,
+      gatewayUrls: ['https://gateway.example:8443'],
       cors: { origins: ['https://page.example'], allowLoopback: false, allowCredentials: false },
     },
     {
@@ -125,6 +131,7 @@ export async function startIdproxyUnderTest(
       metricsToken: undefined,
       trustProxy: false,
       ...(replayKeyFormats && { replayKeyFormats }),
+      ...(serviceIdentities && { serviceIdentities }),
     },
   );
   const server = await startServer(

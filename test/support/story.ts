@@ -8,6 +8,12 @@ import { type CountersignProcess, createTempFolder, getFreePort, startCountersig
 
 const BLOCK_TIMEOUT_MS = 30_000;
 const ADMIN_TOKEN = 'an-admin-token-for-the-examples';
+/** The ports of the documents: issuer, idproxy, a gateway's callers and agents, an application of the reader's. */
+const DEFAULT_PORTS = ['3000', '4000', '8081', '8443', '9000'] as const;
+const DEFAULT_PORT = new RegExp(
+  `(\\b(?:127\\.0\\.0\\.1|localhost):|"internalport": ")(${DEFAULT_PORTS.join('|')})\\b`,
+  'g',
+);
 /** What readers find beside them in a checkout. */
 const LINKS = ['dist', 'node_modules', 'openapi.yaml', 'package.json'];
 
@@ -49,19 +55,22 @@ export async function startStory(): Promise<Story> {
     COUNTERSIGN_DATA_DIR: join(folder, 'data'),
     COUNTERSIGN_KEYS_DIR: join(folder, 'keys'),
   };
-  const ports = { 3000: await getFreePort(), 4000: await getFreePort() };
+  const ports = new Map<string, number>();
+  for (const port of DEFAULT_PORTS) ports.set(port, await getFreePort());
+  const toPort = (port: (typeof DEFAULT_PORTS)[number]): string => String(ports.get(port));
+  const gateway = {
+    COUNTERSIGN_GATEWAY_AGENT_PORT: toPort('8443'),
+    COUNTERSIGN_GATEWAY_CALLER_PORT: toPort('8081'),
+  };
   let server: CountersignProcess | undefined;
   const restart = async (env: Readonly<Record<string, string>> = {}): Promise<void> => {
     await server?.stop();
-    const at = { COUNTERSIGN_ISSUER_PORT: String(ports[3000]), COUNTERSIGN_IDPROXY_PORT: String(ports[4000]) };
-    server = await startCountersign(['start'], { ...shared, ...at, ...env });
+    const at = { COUNTERSIGN_ISSUER_PORT: toPort('3000'), COUNTERSIGN_IDPROXY_PORT: toPort('4000') };
+    server = await startCountersign(['start'], { ...shared, ...gateway, ...at, ...env });
   };
 
   const toActual = (text: string): string =>
-    text.replace(
-      /\b(127\.0\.0\.1|localhost):(3000|4000)\b/g,
-      (_, host: string, port: '3000' | '4000') => `${host}:${ports[port]}`,
-    );
+    text.replace(DEFAULT_PORT, (_, before: string, port: string) => `${before}${ports.get(port)}`);
   const save = async (name: string, text: string): Promise<string> => {
     const path = join(work, name);
     await writeFile(path, toActual(text));
@@ -72,6 +81,7 @@ export async function startStory(): Promise<Story> {
     const path = await save(name, text);
     const env = {
       ...shared,
+      ...gateway,
       PATH: `${bin}:${process.env['PATH'] ?? ''}`,
       HOME: folder,
       LANG: 'C.UTF-8',

@@ -77,6 +77,8 @@ export async function startPlatformUnderTest(
       publicUrl: () => publicUrl,
       rateLimitPerMinute: traits.rateLimitPerMinute ?? 1_000_000,
       botTimeoutMs: traits.botTimeoutMs ?? 2_000,
+      connectorsPerCompany: 2,
+      gatewayUrls: ['https://gateway.example:8443'],
       ...(traits.limits && { socketLimits: traits.limits }),
       cors: { origins: [], allowLoopback: false, allowCredentials: false },
     },

@@ -1,0 +1,119 @@
+import { Readable } from 'node:stream';
+
+import { AppError, toAppError } from '../core/errors.ts';
+import { dropHopByHop } from '../tunnel/fields.ts';
+import type { ResponseHead } from '../tunnel/messages.ts';
+import { type CallHandlers, dispatch, type DispatchedCall } from './dispatch.ts';
+import { type FindWaysDeps, listUsableConnectors } from './find-ways.ts';
+import { ERROR_FIELD } from './relay-answers.ts';
+import type { ServiceAnswer } from './service-calls/exchange.ts';
+import type { ConnectorCall } from './service-calls/service-calls.ts';
+import type { Caller } from './connector.ts';
+
+/** What service calls need of the tunnel. */
+export interface ConnectorCaller {
+  /** Whether a connector is enabled that the caller may use. */
+  hasConnector(caller: Caller): Promise<boolean>;
+  /**
+   * Calls an application behind a connector. The body of the answer fails when it ends early.
+   * @throws AppError `application_…`, `path_forbidden`, `connector_…`, `invalid_request`
+   */
+  callConnector(call: ConnectorCall): Promise<ServiceAnswer>;
+}
+
+export function createConnectorCaller(ways: FindWaysDeps): ConnectorCaller {
+  return {
+    hasConnector: async (caller) => {
+      if (listUsableConnectors(ways, caller).length === 0) await ways.directory.refreshOnMiss();
+      return listUsableConnectors(ways, caller).length > 0;
+    },
+    callConnector: (call) => new Promise((resolve, reject) => new OneCall(ways, call, resolve, reject).start()),
+  };
+}
+
+/** One call: the answer's head settles the promise, its body is a stream of its own. */
+class OneCall implements CallHandlers {
+  readonly #ways: FindWaysDeps;
+  readonly #call: ConnectorCall;
+  readonly #resolve: (answer: ServiceAnswer) => void;
+  readonly #reject: (error: AppError) => void;
+  readonly #body: Readable;
+  #sent: DispatchedCall | undefined;
+  #heldBytes = 0;
+  #wakeWriter: (() => void) | undefined;
+
+  constructor(
+    ways: FindWaysDeps,
+    call: ConnectorCall,
+    resolve: (answer: ServiceAnswer) => void,
+    reject: (error: AppError) => void,
+  ) {
+    this.#ways = ways;
+    this.#call = call;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#body = new Readable({
+      read: () => this.#release(),
+      destroy: (error, done) => {
+        this.#sent?.cancel();
+        done(error);
+      },
+    });
+    // Its owner may not have it yet.
+    this.#body.on('error', () => undefined);
+  }
+
+  start(): void {
+    const { caller, host, port, method, target, fields, body, requestId, signal } = this.#call;
+    const head = { to: { host, port }, method, target, fields: [...fields], ...(requestId && { requestId }) };
+    signal.addEventListener('abort', () => this.onFailure(toAppError(signal.reason)), { once: true });
+    this.#sent = dispatch(this.#ways, { caller, host, port, method, target }, head, body === undefined, this);
+    if (body !== undefined) void this.#send(body, this.#sent);
+  }
+
+  onResponse({ status, fields, connectorError }: ResponseHead): void {
+    if (status < 200) return;
+    const kept = dropHopByHop(fields, [ERROR_FIELD.toLowerCase()]);
+    const all = connectorError === undefined ? kept : [...kept, ERROR_FIELD, connectorError];
+    this.#resolve({ status, fields: all, body: this.#body });
+  }
+
+  onData(chunk: Buffer): void {
+    this.#heldBytes += chunk.length;
+    if (this.#body.push(chunk)) this.#release();
+  }
+
+  onEnd(): void {
+    this.#body.push(null);
+  }
+
+  onFailure(error: AppError): void {
+    this.#reject(error);
+    this.#body.destroy(error);
+    this.#wakeWriter?.();
+  }
+
+  onDrain(): void {
+    this.#wakeWriter?.();
+  }
+
+  #release(): void {
+    const bytes = this.#heldBytes;
+    this.#heldBytes = 0;
+    if (bytes > 0) this.#sent?.consumed(bytes);
+  }
+
+  async #send(body: Readable | Buffer, sent: DispatchedCall): Promise<void> {
+    try {
+      for await (const chunk of body instanceof Readable ? body : [body]) {
+        if (this.#body.destroyed) return;
+        const hasRoom = sent.write(chunk as Buffer);
+        if (!hasRoom) await new Promise<void>((resolve) => (this.#wakeWriter = resolve));
+      }
+      sent.end([]);
+    } catch (cause) {
+      sent.cancel();
+      this.onFailure(new AppError('service_failed', { values: { detail: 'the request broke off' }, cause }));
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+import { type AppError, toAppError } from '../core/errors.ts';
+import { dropHopByHop } from '../tunnel/fields.ts';
+import type { Fields, ResponseHead } from '../tunnel/messages.ts';
+import { dispatch, type CallHandlers, type DispatchedCall } from './dispatch.ts';
+import type { Call, FindWaysDeps } from './find-ways.ts';
+import { ERROR_FIELD, toErrorAnswer } from './relay-answers.ts';
+import { type RelayRecord, toRequestHead } from './relay.ts';
+
+const SWITCHING_PROTOCOLS = 101;
+const OURS_IN_ANSWERS: readonly string[] = [ERROR_FIELD.toLowerCase()];
+
+/** A request to upgrade, as Node hands it over: nobody else writes to its socket. */
+export interface UpgradeRequest {
+  readonly req: IncomingMessage;
+  readonly socket: Duplex;
+  /** What came behind the request. */
+  readonly head: Buffer;
+}
+
+/** Relays an upgrade to a web socket: the answer, then bytes both ways until both ends are done. */
+export class UpgradeRelay implements CallHandlers {
+  readonly #given: UpgradeRequest;
+  readonly #onOver: (record: RelayRecord) => void;
+  readonly #startedAtMs = performance.now();
+  #asked: Call | undefined;
+  #call: DispatchedCall | undefined;
+  #status = 0;
+  #requestBytes = 0;
+  #responseBytes = 0;
+  #heldBytes = 0;
+  #isSwitched = false;
+  #isComplete = false;
+  #failure: AppError | undefined;
+
+  constructor(given: UpgradeRequest, onOver: (record: RelayRecord) => void) {
+    this.#given = given;
+    this.#onOver = onOver;
+    const { socket } = given;
+    socket.on('error', () => undefined);
+    socket.on('drain', () => this.#release());
+    socket.once('close', () => this.#close());
+  }
+
+  /** Begins. A failure is answered, never thrown. */
+  start(deps: FindWaysDeps, toCall: () => Call | Promise<Call>, requestId: string): void {
+    void this.#begin(deps, toCall, requestId);
+  }
+
+  onResponse({ status, reason, fields, connectorError }: ResponseHead): void {
+    if (status < 200 && status !== SWITCHING_PROTOCOLS) return;
+    this.#status = status;
+    this.#isSwitched = status === SWITCHING_PROTOCOLS;
+    const kept = [...dropHopByHop(fields, [...OURS_IN_ANSWERS, 'content-length'])];
+    if (connectorError !== undefined) kept.push(ERROR_FIELD, connectorError);
+    // Behind another answer than 101 nothing more can be asked: the end of the connection is the end of its body.
+    const connection = this.#isSwitched ? ['Connection', 'Upgrade', 'Upgrade', 'websocket'] : ['Connection', 'close'];
+    this.#given.socket.write(toHead(status, reason, [...kept, ...connection]), 'latin1');
+    if (this.#isSwitched) this.#openCaller();
+    else this.#call?.end([]);
+  }
+
+  onData(chunk: Buffer): void {
+    this.#responseBytes += chunk.length;
+    if (this.#given.socket.write(chunk)) this.#call?.consumed(chunk.length);
+    else this.#heldBytes += chunk.length;
+  }
+
+  onEnd(): void {
+    this.#isComplete = true;
+    this.#given.socket.end();
+  }
+
+  onFailure(error: AppError): void {
+    this.#failure = error;
+    const { socket } = this.#given;
+    if (this.#status > 0) {
+      socket.destroy();
+      return;
+    }
+    const { status, fields, body } = toErrorAnswer(error);
+    this.#status = status;
+    socket.end(toHead(status, STATUS_CODES[status] ?? '', [...fields, 'Connection', 'close']) + body);
+  }
+
+  onDrain(): void {
+    this.#given.socket.resume();
+  }
+
+  async #begin(deps: FindWaysDeps, toCall: () => Call | Promise<Call>, requestId: string): Promise<void> {
+    try {
+      const call = await toCall();
+      if (this.#given.socket.destroyed) return;
+      this.#asked = call;
+      this.#call = dispatch(deps, call, toRequestHead(this.#given.req, call, requestId), false, this);
+    } catch (error) {
+      this.onFailure(toAppError(error));
+    }
+  }
+
+  #openCaller(): void {
+    const { socket, head } = this.#given;
+    const send = (chunk: Buffer): void => {
+      this.#requestBytes += chunk.length;
+      if (this.#call?.write(chunk) === false) socket.pause();
+    };
+    if (head.length > 0) send(head);
+    socket.on('data', send);
+    socket.once('end', () => this.#call?.end([]));
+  }
+
+  #release(): void {
+    const bytes = this.#heldBytes;
+    this.#heldBytes = 0;
+    if (bytes > 0) this.#call?.consumed(bytes);
+  }
+
+  #close(): void {
+    const isAborted = !this.#isComplete && this.#failure === undefined;
+    this.#call?.cancel();
+    this.#onOver({
+      call: this.#asked,
+      connectorId: this.#call?.connectorId,
+      way: this.#call?.wayLabel,
+      status: this.#status,
+      requestBytes: this.#requestBytes,
+      responseBytes: this.#responseBytes,
+      durationMs: performance.now() - this.#startedAtMs,
+      isAborted,
+      failure: this.#failure,
+    });
+  }
+}
+
+/** As bytes of Latin-1, which is what the fields are made of. */
+function toHead(status: number, reason: string, fields: Fields): string {
+  let text = `HTTP/1.1 ${status} ${reason}\r\n`;
+  for (let at = 0; at < fields.length; at += 2) text += `${fields[at]}: ${fields[at + 1]}\r\n`;
+  return `${text}\r\n`;
+}

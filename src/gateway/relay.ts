@@ -1,0 +1,211 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import { AppError, toAppError } from '../core/errors.ts';
+import { dropHopByHop, findLength, readFields, toTrailers } from '../tunnel/fields.ts';
+import type { Fields, RequestHead, ResponseHead } from '../tunnel/messages.ts';
+import { dispatch, type CallHandlers, type DispatchedCall } from './dispatch.ts';
+import type { Call, FindWaysDeps } from './find-ways.ts';
+import { answerError, ERROR_FIELD } from './relay-answers.ts';
+
+/** How long neither side of a relayed request may be silent, in milliseconds. An agent waits less for its application. */
+export const RELAY_IDLE_TIMEOUT_MS = 600_000;
+
+/** Fields that are for this gateway alone, whatever the application is. */
+const OURS: readonly string[] = ['host', 'x-connector', 'x-connector-authorization'];
+const OURS_IN_ANSWERS: readonly string[] = [ERROR_FIELD.toLowerCase()];
+const CONTINUE = 100;
+const SWITCHING_PROTOCOLS = 101;
+const EARLY_HINTS = 103;
+
+/** What became of a relayed request, for its line in the log. */
+export interface RelayRecord {
+  /** What was asked for, and by whom, where that could be read. */
+  readonly call: Call | undefined;
+  readonly connectorId: string | undefined;
+  readonly way: string | undefined;
+  readonly status: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly durationMs: number;
+  readonly isAborted: boolean;
+  readonly failure: AppError | undefined;
+}
+
+/** The head for a request of Node's parser. @throws AppError invalid_request */
+export function toRequestHead(req: IncomingMessage, call: Call, requestId: string): RequestHead {
+  const fields = dropHopByHop(readFields(req.rawHeaders), OURS);
+  const { host, port, method, target, upgrade } = call;
+  const head = { to: { host, port }, method, target, fields, requestId };
+  return upgrade === undefined ? head : { ...head, upgrade };
+}
+
+/** Whether a request has no body (RFC 9112 §6.3). */
+export function isWithoutBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
+}
+
+/** Relays a request to an application behind a connector, and its answer back. */
+export class Relay implements CallHandlers {
+  readonly #req: IncomingMessage;
+  readonly #res: ServerResponse;
+  readonly #onOver: (record: RelayRecord) => void;
+  readonly #startedAtMs = performance.now();
+  #asked: Call | undefined;
+  #call: DispatchedCall | undefined;
+  #requestBytes = 0;
+  #responseBytes = 0;
+  /** Received and not taken by the caller's socket. */
+  #heldBytes = 0;
+  /** What the answer said of its length. */
+  #expectedBytes: number | undefined;
+  #isComplete = false;
+  #failure: AppError | undefined;
+
+  constructor(req: IncomingMessage, res: ServerResponse, onOver: (record: RelayRecord) => void) {
+    this.#req = req;
+    this.#res = res;
+    this.#onOver = onOver;
+    req.socket.setTimeout(RELAY_IDLE_TIMEOUT_MS);
+    res.on('drain', () => this.#release());
+    res.once('close', () => this.#close());
+  }
+
+  /** Begins. A failure is answered, never thrown. */
+  start(deps: FindWaysDeps, toCall: () => Call | Promise<Call>, requestId: string): void {
+    try {
+      const call = toCall();
+      if (call instanceof Promise) {
+        call.then(
+          (found) => this.#begin(deps, found, requestId),
+          (error: unknown) => this.onFailure(toAppError(error)),
+        );
+      } else {
+        this.#begin(deps, call, requestId);
+      }
+    } catch (error) {
+      this.onFailure(toAppError(error));
+    }
+  }
+
+  onResponse({ status, reason, fields, connectorError }: ResponseHead): void {
+    if (status === SWITCHING_PROTOCOLS) {
+      this.#breakOff('it switches protocols unasked');
+      return;
+    }
+    if (status < 200) {
+      this.#inform(status, fields);
+      return;
+    }
+    const kept = dropHopByHop(fields, OURS_IN_ANSWERS);
+    this.#expectedBytes = this.#readLength(status, kept);
+    if (connectorError !== undefined) kept.push(ERROR_FIELD, connectorError);
+    // The answer was given before the request was read: the rest must not be taken for the next one.
+    if (!this.#req.complete) this.#res.once('finish', () => this.#closeUnread());
+    this.#res.sendDate = false;
+    this.#res.writeHead(status, reason, kept);
+  }
+
+  onData(chunk: Buffer): void {
+    this.#responseBytes += chunk.length;
+    if (this.#expectedBytes !== undefined && this.#responseBytes > this.#expectedBytes) {
+      this.#breakOff('the body is longer than its length says');
+    } else if (this.#res.write(chunk)) {
+      this.#call?.consumed(chunk.length);
+    } else {
+      this.#heldBytes += chunk.length;
+    }
+  }
+
+  onEnd(trailers: Fields): void {
+    if (this.#expectedBytes !== undefined && this.#responseBytes !== this.#expectedBytes) {
+      this.#breakOff('the body is shorter than its length says');
+      return;
+    }
+    this.#isComplete = true;
+    if (trailers.length > 0) this.#res.addTrailers(toPairs(toTrailers(trailers)));
+    this.#res.end();
+  }
+
+  onFailure(error: AppError): void {
+    this.#failure = error;
+    // SECURITY: what is not whole must not look so: an answer that has begun is cut.
+    answerError(this.#res, error, this.#req.complete || isWithoutBody(this.#req));
+  }
+
+  onDrain(): void {
+    this.#req.resume();
+  }
+
+  #begin(deps: FindWaysDeps, call: Call, requestId: string): void {
+    if (this.#res.destroyed) return;
+    try {
+      this.#asked = call;
+      const head = toRequestHead(this.#req, call, requestId);
+      const isBodyless = isWithoutBody(this.#req);
+      this.#call = dispatch(deps, call, head, isBodyless, this);
+      if (!isBodyless) this.#sendBody(this.#call);
+    } catch (error) {
+      this.onFailure(toAppError(error));
+    }
+  }
+
+  #sendBody(call: DispatchedCall): void {
+    this.#req.on('data', (chunk: Buffer) => {
+      this.#requestBytes += chunk.length;
+      if (!call.write(chunk)) this.#req.pause();
+    });
+    this.#req.once('end', () => call.end(toTrailers(this.#req.rawTrailers)));
+  }
+
+  #inform(status: number, fields: Fields): void {
+    if (this.#res.headersSent) return;
+    if (status === CONTINUE) this.#res.writeContinue();
+    if (status !== EARLY_HINTS) return;
+    const links = fields.filter((_, at) => at % 2 === 1 && fields[at - 1]?.toLowerCase() === 'link');
+    if (links.length > 0) this.#res.writeEarlyHints({ link: links });
+  }
+
+  #readLength(status: number, fields: Fields): number | undefined {
+    if (this.#req.method === 'HEAD' || status === 304 || status === 204) return 0;
+    return findLength(fields);
+  }
+
+  #release(): void {
+    const bytes = this.#heldBytes;
+    this.#heldBytes = 0;
+    if (bytes > 0) this.#call?.consumed(bytes);
+  }
+
+  #breakOff(detail: string): void {
+    this.#call?.cancel();
+    this.onFailure(new AppError('application_failed', { detail }));
+  }
+
+  #closeUnread(): void {
+    if (this.#req.complete) return;
+    this.#call?.cancel();
+    this.#req.socket.destroySoon();
+  }
+
+  #close(): void {
+    const isAborted = !this.#isComplete && this.#failure === undefined;
+    if (isAborted) this.#call?.cancel();
+    this.#onOver({
+      call: this.#asked,
+      connectorId: this.#call?.connectorId,
+      way: this.#call?.wayLabel,
+      status: this.#res.statusCode,
+      requestBytes: this.#requestBytes,
+      responseBytes: this.#responseBytes,
+      durationMs: performance.now() - this.#startedAtMs,
+      isAborted,
+      failure: this.#failure,
+    });
+  }
+}
+
+function toPairs(fields: Fields): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let at = 0; at < fields.length; at += 2) pairs.push([fields[at] as string, fields[at + 1] as string]);
+  return pairs;
+}
