@@ -1,6 +1,8 @@
 /** What a command sees of its process. */
 export interface CommandContext {
   readonly args: readonly string[];
+  /** Of the program. */
+  readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted when the process is asked to stop. */
   readonly stop: AbortSignal;

@@ -1,6 +1,10 @@
 import type { AdminCheck } from '../apps/admin-token.ts';
 import { guardAdmin } from '../apps/routes.ts';
 import type { Clock } from '../core/clock.ts';
+import { createGatewayAdmin, type GatewayAdminSettings } from '../gateway/create-gateway-admin.ts';
+import { buildPackage } from '../gateway/packages/build-package.ts';
+import { createServiceIdentityRoutes } from '../gateway/routes/service-calls.ts';
+import { NO_IDENTITIES, type ServiceIdentities } from '../gateway/service-calls/identities.ts';
 import { allowOrigins, type CorsPolicy } from '../http/cors.ts';
 import { type AppDeps, createApp, type Express } from '../http/create-app.ts';
 import type { UpgradeHandler } from '../http/upgrade.ts';
@@ -13,7 +17,7 @@ import { createIdentities, parseIdentityBody } from '../sessions/identity.ts';
 import type { Store } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
 
-export interface PlatformSettings extends IdproxySettings, SessionsSettings {
+export interface PlatformSettings extends IdproxySettings, SessionsSettings, GatewayAdminSettings {
   readonly cors: CorsPolicy;
 }
 
@@ -26,6 +30,8 @@ export interface PlatformDeps extends Omit<AppDeps, 'name' | 'checks'> {
   readonly contextKeys: KeyList;
   /** What answers in real-time sessions. Absent: there are none. */
   readonly bot: Bot | undefined;
+  /** What service calls present. Absent: nothing. */
+  readonly serviceIdentities?: ServiceIdentities;
   /** Other replay key formats than this version's, for an upgrade. */
   readonly replayKeyFormats?: ReplayKeyFormats;
 }
@@ -61,6 +67,7 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
       openContext: ({ id, session }) => contexts.open(id, session.sealedContext),
     },
   });
+  const gatewayAdmin = createGatewayAdmin(settings, { ...deps, buildPackage });
   const checks = {
     store: async () => {
       const health = await store.health();
@@ -85,7 +92,8 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
   const app = createApp({ ...deps, name: 'idproxy', checks }, (server) => {
     // Before CORS: no page of another origin has any business here.
     server.use('/admin', ...guardAdmin({ ...settings, ...deps }));
-    server.use(...idproxy.adminRoutes, ...sessions.adminRoutes);
+    server.use(...idproxy.adminRoutes, ...sessions.adminRoutes, ...gatewayAdmin.routes);
+    server.use(...createServiceIdentityRoutes({ identities: deps.serviceIdentities ?? NO_IDENTITIES }));
     server.use(allowOrigins(settings.cors));
     server.use(...idproxy.routes, ...sessions.routes);
   });

@@ -2,7 +2,11 @@ import { ConfigError } from '../config/config-error.ts';
 import { AppError, toPublicMessage } from '../core/errors.ts';
 import { apiKeysCommand } from './api-keys.ts';
 import { appsCommand } from './apps.ts';
+import { callersCommand } from './callers.ts';
 import { type Command, type CommandContext, UsageError } from './command.ts';
+import { gatewayCommand } from './gateway.ts';
+import { connectorCommand } from './connector.ts';
+import { connectorsCommand } from './connectors.ts';
 import { identitiesCommand } from './identities.ts';
 import { idproxyCommand } from './idproxy.ts';
 import { issuerCommand } from './issuer.ts';
@@ -13,8 +17,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   start: startCommand,
   issuer: issuerCommand,
   idproxy: idproxyCommand,
+  connector: connectorCommand,
+  gateway: gatewayCommand,
   apps: appsCommand,
   identities: identitiesCommand,
+  connectors: connectorsCommand,
+  callers: callersCommand,
   'api-keys': apiKeysCommand,
 };
 
@@ -48,7 +56,7 @@ export function toCommandHelp(name: string, { usage, summary, options = [] }: Co
 }
 
 /** Runs the command that the first word names. @returns the exit code */
-export async function runCommand(context: CommandContext & { readonly version: string }): Promise<number> {
+export async function runCommand(context: CommandContext): Promise<number> {
   const [name = 'help', ...args] = context.args;
   if (name === 'version' || name === '--version') {
     context.print(context.version);

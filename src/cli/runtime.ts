@@ -72,6 +72,11 @@ export function loadKeyList(variable: string, text = ''): KeyList {
   }
 }
 
+/** Where connectors reach the gateways. */
+export function toGatewayUrls({ gatewayUrls, gatewayNames, gatewayAgentPort }: Config): readonly string[] {
+  return gatewayUrls.length > 0 ? gatewayUrls : [`https://${gatewayNames[0] ?? 'localhost'}:${gatewayAgentPort}`];
+}
+
 /** Resolves when the process is asked to stop. */
 export function untilStopped(stop: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -6,7 +6,8 @@ import type { Store } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
 import { createPlatform, type Platform } from './create-platform.ts';
 import { loadBot } from './load-bot.ts';
-import { loadKeyList, openStore, type ServerBase, toListenAt } from './runtime.ts';
+import { loadIdentities } from './service-identities.ts';
+import { loadKeyList, openStore, type ServerBase, toGatewayUrls, toListenAt } from './runtime.ts';
 
 /** An idproxy that listens, with the store it opened. */
 export interface RunningIdproxy {
@@ -32,6 +33,7 @@ export async function startIdproxy(
   const introspectionKeys = loadKeyList('COUNTERSIGN_INTROSPECTION_KEYS_FILE', config.introspectionKeys);
   const contextKeys = loadKeyList('COUNTERSIGN_CONTEXT_KEYS_FILE', config.contextKeys);
   const bot = await loadBot(config, { fetch, clock: systemClock, logger: base.logger });
+  const serviceIdentities = await loadIdentities(config, base);
   const { store, vault } = await openStore(config, (detail) => base.logger.warn({ detail }, 'store'));
   try {
     const { isAdmin, made } = await loadAdminToken(config.keysDir, config.adminToken);
@@ -43,6 +45,8 @@ export async function startIdproxy(
         publicUrl: () => url,
         rateLimitPerMinute: config.rateLimitPerMinute,
         botTimeoutMs: config.botTimeoutMs,
+        connectorsPerCompany: config.connectorsPerCompany,
+        gatewayUrls: toGatewayUrls(config),
         socketLimits: { maxSocketsPerAddress: config.socketsPerAddress },
         cors: {
           origins: config.corsOrigins,
@@ -50,7 +54,7 @@ export async function startIdproxy(
           allowCredentials: false,
         },
       },
-      { ...base, store, vault, clock: systemClock, isAdmin, introspectionKeys, contextKeys, bot },
+      { ...base, store, vault, clock: systemClock, isAdmin, introspectionKeys, contextKeys, bot, serviceIdentities },
     );
     const server = await startServer(platform.app, toListenAt(config, config.idproxyPort), {
       onUpgrade: platform.onUpgrade,
@@ -59,10 +63,12 @@ export async function startIdproxy(
     url ||= server.url;
     const close = async (): Promise<void> => {
       await Promise.all([server.close(), platform.close()]);
+      serviceIdentities.close();
       await store.close();
     };
     return { server, store, vault, isAdmin, madeAdminToken: made, url, close, keyring: platform.keyring };
   } catch (error) {
+    serviceIdentities.close();
     await store.close();
     throw error;
   }

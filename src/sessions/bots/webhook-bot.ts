@@ -3,10 +3,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
+import { signWebhook, toSigningKey, toWebhookId } from '../../core/webhook-signature.ts';
 import { botError, MAX_ANSWER_BYTES, parseBotAnswer } from './answer.ts';
 import type { Bot, BotMessage, BotSession, UserMessage } from './bot.ts';
 import { createPlaces } from './places.ts';
-import { signWebhook, toSigningKey, toWebhookId } from './webhook-signature.ts';
 
 /** Questions that a webhook may owe an answer to, in each process. Further ones wait for their turn, within their time limit. */
 export const MAX_WEBHOOKS_IN_FLIGHT = 256;

@@ -1,0 +1,43 @@
+import { parseArgs } from 'node:util';
+
+import { toCallerView } from '../gateway/connector-view.ts';
+import { callerRequest } from '../gateway/schemas.ts';
+import { checkShape } from '../http/check.ts';
+import { type Command, UsageError } from './command.ts';
+import { toActLine, withGatewayAdmin } from './with-gateway-admin.ts';
+
+const USAGE = 'callers create --name <text> [--connectors <id>,…] | callers list | callers delete <id>';
+
+/** `countersign callers …`: who may call through the gateway, from the command line, straight on the store. */
+export const callersCommand: Command = {
+  usage: 'create --name <text> [--connectors <id>,…] | list | delete <id>',
+  summary: 'register who may call through the gateway; create shows the token, once',
+  run: async ({ args, env, print, printError }) => {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { name: { type: 'string' }, connectors: { type: 'string' } },
+      allowPositionals: true,
+    });
+    const [action = '', id = '', ...rest] = positionals;
+    const isCreate = action === 'create';
+    const isKnown = isCreate || ['list', 'delete'].includes(action);
+    const hasOptions = Object.keys(values).length > 0;
+    if (!isKnown || (id !== '') !== (action === 'delete') || rest.length > 0 || (hasOptions && !isCreate)) {
+      throw new UsageError(USAGE);
+    }
+    await withGatewayAdmin(env, async ({ callers }) => {
+      printError(toActLine(`callers ${action}`, id));
+      if (isCreate) {
+        const connectors = values.connectors?.split(',').map((one) => one.trim());
+        const request = checkShape(callerRequest, { ...values, ...(connectors && { connectors }) });
+        const { caller, token } = await callers.create(request);
+        print(JSON.stringify({ ...toCallerView(caller), token }, null, 2));
+      } else if (action === 'list') {
+        print(JSON.stringify({ callers: (await callers.list()).map(toCallerView) }, null, 2));
+      } else {
+        await callers.remove(id);
+        print(JSON.stringify({ deleted: id }, null, 2));
+      }
+    });
+  },
+};
