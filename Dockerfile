@@ -3,10 +3,11 @@
 
 FROM node:20.20.2-bookworm-slim AS build
 WORKDIR /app
-COPY package.json package-lock.json .npmrc ./
+COPY package.json package-lock.json .npmrc LICENSE ./
 RUN npm ci
 COPY tsconfig.base.json tsconfig.json ./
-COPY scripts/build.mjs scripts/
+COPY scripts/build.mjs scripts/bundle-connector.mjs scripts/
+COPY deploy deploy
 COPY src src
 RUN npm run build
 
@@ -28,9 +29,9 @@ COPY --from=production-packages /app/node_modules node_modules
 COPY --from=build /app/dist dist
 USER node
 VOLUME ["/var/lib/countersign", "/etc/countersign/keys"]
-EXPOSE 3000 4000
-# HEALTH_PORT names the port of another part, the issuer's 3000 say; unset, the idproxy's is asked, and then the issuer's.
+EXPOSE 3000 4000 8081 8443
+# HEALTH_PORT names the port of another part, the gateway's 8081 say; unset, the idproxy's is asked, then the issuer's, then the gateway's.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
-  CMD ["node", "-e", "const e = process.env, ports = e.HEALTH_PORT ? [e.HEALTH_PORT] : [e.COUNTERSIGN_IDPROXY_PORT || 4000, e.COUNTERSIGN_ISSUER_PORT || 3000]; const ask = ([port, ...rest]) => port === undefined ? process.exit(1) : require(e.COUNTERSIGN_TLS_CERT_FILE ? 'https' : 'http').get({ host: '127.0.0.1', port, path: '/healthz', rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => ask(rest)); ask(ports)"]
+  CMD ["node", "-e", "const e = process.env, ports = e.HEALTH_PORT ? [e.HEALTH_PORT] : [e.COUNTERSIGN_IDPROXY_PORT || 4000, e.COUNTERSIGN_ISSUER_PORT || 3000, e.COUNTERSIGN_GATEWAY_CALLER_PORT || 8081]; const ask = ([port, ...rest]) => port === undefined ? process.exit(1) : require(e.COUNTERSIGN_TLS_CERT_FILE ? 'https' : 'http').get({ host: '127.0.0.1', port, path: '/healthz', rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => ask(rest)); ask(ports)"]
 ENTRYPOINT ["node", "dist/main.js"]
 CMD ["idproxy"]

@@ -4,27 +4,36 @@
  *   node scripts/build.mjs         src/ → dist/, what ships; the client with its declarations
  *   node scripts/build.mjs test    src/, test/, bench/, scripts/ → build/
  *
+ * Beside the compiled program lies `connector-package`, what the packages of the connector are made of.
+ *
  * Outputs whose source is gone are removed, so that a deleted test does not run for ever. A whole compilation
  * takes about a second: nothing is kept between two of them.
  */
 import { spawn } from 'node:child_process';
 import { cp, readdir, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { bundleConnector } from './bundle-connector.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const PAGE_SOURCES = join('src', 'welcome', 'web');
 const PAGE_ASSET = /\.(?:html|css|svg)$/;
+const CONNECTOR = 'connector-package';
+/** Below `dist`, made by others than the compiler. */
+const KEPT = [CONNECTOR, 'packages'];
 
 const TARGETS = {
   dist: {
     projects: ['tsconfig.json', join(PAGE_SOURCES, 'tsconfig.json'), join('src', 'client', 'tsconfig.json')],
     outputs: [{ from: 'src', to: 'dist' }],
+    connector: join('dist', CONNECTOR),
   },
   test: {
     projects: ['tsconfig.test.json'],
     outputs: ['src', 'test', 'bench', 'scripts'].map((folder) => ({ from: folder, to: join('build', folder) })),
+    connector: join('build', 'src', CONNECTOR),
   },
 };
 
@@ -56,7 +65,9 @@ async function copyPageAssets() {
 
 async function removeOrphans({ from, to }) {
   for (const file of await listFiles(join(ROOT, to))) {
-    const source = join(ROOT, from, relative(join(ROOT, to), file));
+    const path = relative(join(ROOT, to), file);
+    if (KEPT.includes(path.split(sep)[0])) continue;
+    const source = join(ROOT, from, path);
     const candidates = [
       source,
       source.replace(/\.(?:js(?:\.map)?|d\.ts)$/, '.ts'),
@@ -70,7 +81,7 @@ const target = TARGETS[process.argv[2] ?? 'dist'];
 if (target === undefined) throw new TypeError(`build what? one of: ${Object.keys(TARGETS).join(', ')}`);
 
 const projects = target.projects.filter((project) => existsSync(join(ROOT, project)));
-const codes = await Promise.all(projects.map(compile));
+const [codes] = await Promise.all([Promise.all(projects.map(compile)), bundleConnector(join(ROOT, target.connector))]);
 if (target === TARGETS.dist) await copyPageAssets();
 await Promise.all(target.outputs.map(removeOrphans));
 if (codes.some((code) => code !== 0)) process.exitCode = 1;

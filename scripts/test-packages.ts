@@ -6,6 +6,11 @@ const PACKAGES = {
   'redis-server': () => run('redis-server', ['--version']),
   chromium: () => run('chromium', ['--version']),
   curl: () => run('curl', ['--version']),
+  openssl: () => run('openssl', ['version']),
+  'nginx-light': () => run('/usr/sbin/nginx', ['-v']),
+  'tinyproxy-bin': () => run('tinyproxy', ['-v']),
+  unzip: () => run('unzip', ['-v']),
+  procps: () => run('ps', ['--version']),
   'python3-jwt': () => findPython() !== undefined || knowsModules('/usr/bin/python3', ['jwt']),
   'python3-jwcrypto': () => findPython() !== undefined || knowsModules('/usr/bin/python3', ['jwcrypto']),
 } as const satisfies Record<string, () => boolean>;

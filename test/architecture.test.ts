@@ -44,6 +44,22 @@ const CASES: Readonly<Record<string, Case>> = {
     },
     complaints: [],
   },
+  'the edge of the packaged agent': {
+    files: {
+      'src/connector-main.ts': `${importing('./cli/agent.ts')}run(process.env);\n`,
+      'src/cli/agent.ts': importing('../connector/agent.ts'),
+      'src/connector/agent.ts': '',
+    },
+    complaints: [],
+  },
+  'an edge of another name': {
+    files: { 'src/gateway-main.ts': 'run(process.env);\n' },
+    complaints: ['src/gateway-main.ts: no room of the architecture', `src/gateway-main.ts: process.env ${COLON}`],
+  },
+  'the edge of the packaged agent from below': {
+    files: { 'src/connector/agent.ts': importing('../connector-main.ts'), 'src/connector-main.ts': '' },
+    complaints: ['src/connector/agent.ts: may not import src/connector-main.ts'],
+  },
   'a room above': {
     files: { 'src/core/ids.ts': importing('../jose/jws.ts'), 'src/jose/jws.ts': '' },
     complaints: ['src/core/ids.ts: may not import src/jose/jws.ts'],
