@@ -9,7 +9,8 @@
  *   <!-- not run: why -->           it is left alone
  *   <!-- server: NAME=value … -->   anywhere on a line of its own: the server is restarted with these settings besides
  *
- * A block in bash, sh, js or python without one fails. `127.0.0.1:3000` and `:4000` are replaced by the server's ports;
+ * A block in bash, sh, js or python without one fails. `127.0.0.1` and `localhost` with `:3000`, `:4000`,
+ * `:8081`, `:8443` or `:9000`, and `"internalport": "9000"`, are replaced by free ports;
  * COUNTERSIGN_ADMIN_TOKEN, COUNTERSIGN_DATA_DIR and COUNTERSIGN_KEYS_DIR are set.
  */
 import assert from 'node:assert/strict';
@@ -25,7 +26,7 @@ function listDocuments(): string[] {
   return ['README.md', ...names.sort().map((name) => join('docs', name))].filter((path) => existsSync(path));
 }
 
-const NEEDED = ['docs/generate-and-verify.md'];
+const NEEDED = ['docs/generate-and-verify.md', 'docs/connector/operate.md'];
 
 describe('the examples of the documentation', () => {
   const stories = listDocuments().map((path) => ({ path, read: () => parseSteps(readFileSync(path, 'utf8')) }));
