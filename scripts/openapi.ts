@@ -25,6 +25,7 @@ const OF_RELAYING = [
   'application_unknown',
   'path_forbidden',
   'tunnel_refused',
+  'head_too_large',
   'caller_credential',
   'internal',
   'application_unreachable',

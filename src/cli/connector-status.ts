@@ -3,7 +3,8 @@ import type { AgentStatus } from '../connector/cluster/status-file.ts';
 import { toIsoDate } from '../core/clock.ts';
 
 /** The status of a running agent for people: a line for the agent, one for each worker and each of its connections. */
-export function toStatusText({ state, pid, version, connector, startedAt, workers, audit }: AgentStatus): string {
+export function toStatusText(status: AgentStatus): string {
+  const { state, pid, version, connector, startedAt, updatedAt, workers, audit } = status;
   return [
     `${state}: connector ${connector}, version ${version}, process ${pid}, since ${startedAt}`,
     ...workers.flatMap((worker) => [
@@ -11,6 +12,7 @@ export function toStatusText({ state, pid, version, connector, startedAt, worker
       ...toConnections(worker.agent as WorkerAgent | undefined),
     ]),
     `audit log: ${audit.count} lines, hash ${audit.hash}${toTrouble(audit)}`,
+    `as of ${updatedAt}`,
   ].join('\n');
 }
 

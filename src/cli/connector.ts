@@ -126,9 +126,9 @@ const toList = (text: string): string[] => text.split(',').map((item) => item.tr
 function createWorkerDeps(version: string): WorkerDeps {
   return {
     clock: systemClock,
-    startWorker: ({ config, log, audit, worker, instance }) => {
+    startWorker: ({ config, log, audit, worker, instance, onStatusChange }) => {
       const self = { instance, worker, version, hostname: hostname() };
-      const agent = startAgent({ config, self, log, audit, clock: systemClock, random });
+      const agent = startAgent({ config, self, log, audit, clock: systemClock, random, onStatusChange });
       return {
         reload: (next) => agent.reload(next),
         status: () => agent.status(),

@@ -16,6 +16,7 @@ import { createGateway, type Gateway } from '../gateway/create-gateway.ts';
 import { createRenewalService } from '../gateway/services/renewal.ts';
 import { createServices } from '../gateway/services/create-services.ts';
 import { createWebhookService } from '../gateway/services/webhooks.ts';
+import { ERROR_FIELD } from '../gateway/relay-answers.ts';
 import { createServiceCallRoutes } from '../gateway/routes/service-calls.ts';
 import { createServiceCalls } from '../gateway/service-calls/service-calls.ts';
 import { createApp } from '../http/create-app.ts';
@@ -120,7 +121,7 @@ export async function startGateway(config: Config, base: ServerBase, version: st
       ...createConnectorCaller(gateway.ways),
     });
     const authenticate = (req: IncomingMessage) => authenticateCaller(req, 'authorization', callers);
-    const app = createApp({ ...base, name: 'gateway', checks }, (express) => {
+    const app = createApp({ ...base, name: 'gateway', checks, errorField: ERROR_FIELD }, (express) => {
       express.use(...createServiceCallRoutes({ calls, authenticate }));
     });
     const { takeRequest, takeUpgrade, refuseConnect, cutUpgraded } = gateway.front;
@@ -130,6 +131,7 @@ export async function startGateway(config: Config, base: ServerBase, version: st
       takeRequest,
       onUpgrade: takeUpgrade,
       onConnect: refuseConnect,
+      errorField: ERROR_FIELD,
     });
     closing.push(async () => {
       const cut = setTimeout(cutUpgraded, SHUTDOWN_GRACE_MS);

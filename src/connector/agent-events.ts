@@ -28,7 +28,6 @@ const ADVICE: Partial<Record<CloseCode | 'lost', string>> = {
     'the gateway does not accept the certificate: it may be expired, revoked, or of a connector that was deleted; generate a new one and put it into credentials/',
   protocol: 'agent and gateway do not understand each other: compare their versions',
   timed_out: 'the network between the agent and the gateway lost the connection silently; the agent connects again',
-  replaced: 'another agent of the same instance and worker has connected; do two share one configuration folder?',
   unavailable: 'the gateway cannot serve at the moment; the agent tries again',
 };
 

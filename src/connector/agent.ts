@@ -26,6 +26,8 @@ export interface AgentDeps {
   readonly clock: Clock;
   /** Cryptographic, as `randomInt` is. */
   readonly random: Random;
+  /** One of the connections is in another state. */
+  readonly onStatusChange?: () => void;
   /** Instead of the real time between dials. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
@@ -90,7 +92,7 @@ class Worker implements Agent {
       record: (record) => audit.request(record),
       canRecord: () => audit.canRecord(),
     });
-    const { log, random, sleep } = deps;
+    const { log, random, sleep, onStatusChange } = deps;
     const slotDeps = {
       url: (attempt: number): string => this.#config.gatewayUrls[attempt % this.#config.gatewayUrls.length] ?? '',
       open: (url: string, slot: Slot, signal: AbortSignal) => this.#open(url, slot, signal),
@@ -98,6 +100,7 @@ class Worker implements Agent {
       log,
       random,
       ...(sleep !== undefined && { sleep }),
+      ...(onStatusChange !== undefined && { onChange: onStatusChange }),
     };
     // Workers begin at different addresses, so that they do not all lean on the first one.
     this.#slots = Array.from(

@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http';
+
 import { AppError, type ErrorCode, ERRORS, toPublicMessage } from '../core/errors.ts';
 import { checkFields, FieldError } from '../tunnel/fields.ts';
 import { MAX_HEAD_BYTES } from '../tunnel/limits.ts';
@@ -48,8 +50,15 @@ export function toFailure(code: ErrorCode, cause: Error, name: string): AppError
 export function answerError(stream: TunnelStream, error: AppError, isHead: boolean): number {
   const { status } = ERRORS[error.code];
   const body = Buffer.from(JSON.stringify({ errors: [{ msg: toPublicMessage(error), code: status }] }));
-  const fields = ['Content-Type', 'application/json; charset=utf-8', 'Content-Length', String(body.length)];
-  stream.respond({ status, reason: '', fields, connectorError: error.code }, isHead);
+  const fields = [
+    'Content-Type',
+    'application/json; charset=utf-8',
+    'Content-Length',
+    String(body.length),
+    'Cache-Control',
+    'no-store',
+  ];
+  stream.respond({ status, reason: STATUS_CODES[status] ?? '', fields, connectorError: error.code }, isHead);
   if (isHead) return status;
   stream.write(body);
   stream.end();

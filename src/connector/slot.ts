@@ -37,6 +37,8 @@ export interface SlotDeps {
   /** Resolves after so many milliseconds, rejects when the signal is aborted. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>;
   onLink(link: Link): void;
+  /** Its state is another one. */
+  onChange?(): void;
 }
 
 /** One of the connections that an agent holds: it dials, holds, and dials again, until it is stopped. */
@@ -44,9 +46,9 @@ export class Slot {
   link: Link | undefined;
   /** The node that a dial has led to, until there is a link. */
   claimed: string | undefined;
-  state: SlotState = 'connecting';
   /** Why there is no connection. */
   fault: string | undefined;
+  #state: SlotState = 'connecting';
   readonly #deps: SlotDeps;
   readonly #stopped: AbortSignal;
   #awake = new AbortController();
@@ -59,6 +61,16 @@ export class Slot {
     this.#deps = deps;
     this.#stopped = stopped;
     this.#attempt = first;
+  }
+
+  get state(): SlotState {
+    return this.#state;
+  }
+
+  set state(next: SlotState) {
+    if (next === this.#state) return;
+    this.#state = next;
+    this.#deps.onChange?.();
   }
 
   /** Runs until it is stopped. */
@@ -139,8 +151,6 @@ export class Slot {
 
   async #backOff(closed?: Closed): Promise<void> {
     if (closed?.code === 'unauthorized') this.#failures = Math.max(this.#failures, HOPELESS);
-    // As from another gateway with the same name, where each replaces the other's connection: once in a while is enough.
-    if (closed?.code === 'replaced') this.#failures = Math.max(this.#failures, HOPELESS);
     const ms = toReconnectDelayMs(this.#failures++, this.#deps.random, closed?.retryAfterMs);
     this.state = 'waiting';
     this.#deps.log.debug('waits before the next dial', { ms });

@@ -21,6 +21,11 @@ export const RELAY_ERRORS = {
     oauth: 'invalid_client',
   },
   connector_forbidden: { status: 403, msg: 'this caller may not use this connector', oauth: 'access_denied' },
+  head_too_large: {
+    status: 431,
+    msg: 'the header fields are too large to be relayed',
+    oauth: 'invalid_request',
+  },
   tunnel_refused: {
     status: 405,
     msg: 'CONNECT is not offered: paths cannot be checked inside it',

@@ -3,7 +3,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Duplex } from 'node:stream';
 
 import { AppError } from '../core/errors.ts';
-import { type Logger, toFixedLogger } from '../http/access-log.ts';
+import { type Logger, toFixedLogger, toLoggedPath } from '../http/access-log.ts';
 import { parseHost, parsePort } from '../tunnel/host.ts';
 import { parseAbsoluteTarget } from '../tunnel/target.ts';
 import { authenticateCaller } from './caller-credential.ts';
@@ -131,7 +131,7 @@ function toLine(req: IncomingMessage, requestId: string, record: RelayRecord): o
     ip: req.socket.remoteAddress,
     method: req.method,
     host: call === undefined ? undefined : `${call.host}:${call.port}`,
-    path: call?.target.split('?', 1)[0]?.slice(0, MAX_LOGGED_PATH_LENGTH),
+    path: call && toLoggedPath(call.target),
     caller: call?.caller.id,
     connectorId: record.connectorId,
     way: record.way,
@@ -147,6 +147,3 @@ function toLine(req: IncomingMessage, requestId: string, record: RelayRecord): o
     ...(failure !== undefined && { failure: failure.code, detail: failure.detail ?? failure.values.detail }),
   };
 }
-
-/** The longest path that is logged, in characters. */
-const MAX_LOGGED_PATH_LENGTH = 256;

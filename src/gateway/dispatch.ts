@@ -1,6 +1,7 @@
-import { toAppError, type AppError } from '../core/errors.ts';
+import { AppError, toAppError } from '../core/errors.ts';
 import type { ResetCode } from '../tunnel/codes.ts';
 import { isIdempotent } from '../tunnel/fields.ts';
+import { FrameError } from '../tunnel/frames.ts';
 import type { Fields, RequestHead, ResponseHead, StreamHandlers, TunnelStream } from '../tunnel/messages.ts';
 import { type Call, type FindWaysDeps, findLocalWays, findOtherWays, type Ways } from './find-ways.ts';
 import { toResetError } from './relay-answers.ts';
@@ -50,6 +51,15 @@ export function dispatch(
 }
 
 /** It is the owner of its streams, of which there is one at a time. */
+/** @throws AppError `head_too_large`: it is so on every way */
+function openWay(way: Way, head: RequestHead, handlers: StreamHandlers, isLast: boolean): TunnelStream | undefined {
+  try {
+    return way.open(head, handlers, isLast);
+  } catch (error) {
+    throw error instanceof FrameError ? new AppError('head_too_large') : error;
+  }
+}
+
 class Dispatch implements DispatchedCall, StreamHandlers {
   connectorId: string | undefined;
   wayLabel: string | undefined;
@@ -169,7 +179,7 @@ class Dispatch implements DispatchedCall, StreamHandlers {
       this.#attempts++;
       this.#tried.add(way);
       this.#ways = this.#ways.length === 1 ? [] : this.#ways.filter((one) => one !== way);
-      const stream = way.open(this.#head, this, this.#isBodyless);
+      const stream = openWay(way, this.#head, this, this.#isBodyless);
       if (stream === undefined) continue;
       this.wayLabel = way.label;
       this.#stream = stream;

@@ -10,6 +10,9 @@ import { answerError, ERROR_FIELD } from './relay-answers.ts';
 /** How long neither side of a relayed request may be silent, in milliseconds. An agent waits less for its application. */
 export const RELAY_IDLE_TIMEOUT_MS = 600_000;
 
+/** How long a caller may be silent in the middle of a body that is waited for, in milliseconds. */
+export const UPLOAD_IDLE_TIMEOUT_MS = 60_000;
+
 /** Fields that are for this gateway alone, whatever the application is. */
 const OURS: readonly string[] = ['host', 'x-connector', 'x-connector-authorization'];
 const OURS_IN_ANSWERS: readonly string[] = [ERROR_FIELD.toLowerCase()];
@@ -49,6 +52,7 @@ export class Relay implements CallHandlers {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #onOver: (record: RelayRecord) => void;
+  readonly #uploadIdleMs: number;
   readonly #startedAtMs = performance.now();
   #asked: Call | undefined;
   #call: DispatchedCall | undefined;
@@ -59,10 +63,17 @@ export class Relay implements CallHandlers {
   /** What the answer said of its length. */
   #expectedBytes: number | undefined;
   #isComplete = false;
+  #uploadTimer: NodeJS.Timeout | undefined;
   #failure: AppError | undefined;
 
-  constructor(req: IncomingMessage, res: ServerResponse, onOver: (record: RelayRecord) => void) {
+  constructor(
+    req: IncomingMessage,
+    res: ServerResponse,
+    onOver: (record: RelayRecord) => void,
+    uploadIdleMs = UPLOAD_IDLE_TIMEOUT_MS,
+  ) {
     this.#req = req;
+    this.#uploadIdleMs = uploadIdleMs;
     this.#res = res;
     this.#onOver = onOver;
     req.socket.setTimeout(RELAY_IDLE_TIMEOUT_MS);
@@ -134,6 +145,7 @@ export class Relay implements CallHandlers {
 
   onDrain(): void {
     this.#req.resume();
+    this.#uploadTimer?.refresh();
   }
 
   #begin(deps: FindWaysDeps, call: Call, requestId: string): void {
@@ -150,11 +162,22 @@ export class Relay implements CallHandlers {
   }
 
   #sendBody(call: DispatchedCall): void {
+    // While it is paused nobody waits for the caller.
+    const onSilence = (): void => {
+      if (this.#req.isPaused()) this.#uploadTimer?.refresh();
+      else this.#req.destroy();
+    };
+    const timer = setTimeout(onSilence, this.#uploadIdleMs);
+    this.#uploadTimer = timer;
     this.#req.on('data', (chunk: Buffer) => {
       this.#requestBytes += chunk.length;
+      timer.refresh();
       if (!call.write(chunk)) this.#req.pause();
     });
-    this.#req.once('end', () => call.end(toTrailers(this.#req.rawTrailers)));
+    this.#req.once('end', () => {
+      clearTimeout(timer);
+      call.end(toTrailers(this.#req.rawTrailers));
+    });
   }
 
   #inform(status: number, fields: Fields): void {
@@ -188,6 +211,7 @@ export class Relay implements CallHandlers {
   }
 
   #close(): void {
+    clearTimeout(this.#uploadTimer);
     const isAborted = !this.#isComplete && this.#failure === undefined;
     if (isAborted) this.#call?.cancel();
     this.#onOver({

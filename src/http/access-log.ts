@@ -104,7 +104,8 @@ function toRequestProps(req: IncomingMessage, res: ServerResponse): object {
   };
 }
 
-function toLoggedPath(url: string): string {
+/** The path of a request target as a log may show it: without its query, without what looks like a token. */
+export function toLoggedPath(url: string): string {
   const end = url.indexOf('?');
   // A target in absolute form may hold a password before its host.
   const path = (end === -1 ? url : url.slice(0, end)).replace(ORIGIN, '');

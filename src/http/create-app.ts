@@ -18,6 +18,8 @@ export interface AppDeps extends HealthDeps {
   /** The server's name in log and metrics. */
   readonly name: string;
   readonly logger: Logger;
+  /** The field of a failed answer that holds the name of the failure. Absent: there is none. */
+  readonly errorField?: string;
   /** Express' `trust proxy`: false, a number of hops, or addresses. */
   readonly trustProxy: false | number | readonly string[];
 }
@@ -41,12 +43,12 @@ export function createApp(deps: AppDeps, mount: (app: Express) => void): Express
   app.use(createHealthRouter(deps));
   mount(app);
   app.use(refuseUnknownPath);
-  app.use(handleErrors(toSeedsError));
+  app.use(handleErrors(toSeedsError, deps.errorField));
   return app;
 }
 
 /** The last handler of a router whose failures have a shape of their own. */
-export function handleErrors(render: ErrorRenderer): ErrorRequestHandler {
+export function handleErrors(render: ErrorRenderer, errorField?: string): ErrorRequestHandler {
   return async function errorHandler(error: unknown, req, res, _next) {
     const failure = isUnreadablePath(error)
       ? new AppError('invalid_request', { values: { detail: 'the path cannot be read' } })
@@ -56,6 +58,7 @@ export function handleErrors(render: ErrorRenderer): ErrorRequestHandler {
       req.socket.destroy();
       return;
     }
+    if (errorField !== undefined) res.setHeader(errorField, failure.code);
     await discardBody(req);
     sendError(req, res, failure, render);
   };

@@ -42,6 +42,8 @@ export interface ServerOptions extends Partial<ServerLimits> {
   readonly onUpgrade?: UpgradeHandler;
   /** Takes a request before the app sees it. @returns false for what is the app's; nothing was done then */
   readonly takeRequest?: (req: IncomingMessage, res: ServerResponse) => boolean;
+  /** The field of an answer to what Node cannot read that holds the name of the failure. Absent: there is none. */
+  readonly errorField?: string;
   /** Answers CONNECT. Absent: such a connection is closed, as Node does. */
   readonly onConnect?: (req: IncomingMessage, socket: Duplex) => void;
 }
@@ -74,7 +76,7 @@ const REACHED_AT: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '
 
 /** Listens with an Express app, at the speed of node:http (see {@link createExpressClasses}). */
 export async function startServer(app: Express, at: ListenAt, chosen: ServerOptions = {}): Promise<RunningServer> {
-  const { maxHeaderBytes = MAX_REQUEST_HEADER_BYTES, onUpgrade, takeRequest, onConnect } = chosen;
+  const { maxHeaderBytes = MAX_REQUEST_HEADER_BYTES, onUpgrade, takeRequest, onConnect, errorField } = chosen;
   const limits = { ...LIMITS, ...chosen };
   const options = {
     ...createExpressClasses(app),
@@ -103,7 +105,7 @@ export async function startServer(app: Express, at: ListenAt, chosen: ServerOpti
   server.maxConnections = MAX_CONNECTIONS;
   server.maxHeadersCount = MAX_HEADER_FIELDS;
   server.on('request', answer);
-  server.on('clientError', refuseUnreadable);
+  server.on('clientError', (error, socket) => refuseUnreadable(error, socket, errorField));
   if (onUpgrade) handleUpgrades(server, onUpgrade);
   // An expectation that nobody knows may be passed over (RFC 9110 §10.1.1).
   server.on('checkExpectation', answer);
@@ -130,23 +132,24 @@ export async function startServer(app: Express, at: ListenAt, chosen: ServerOpti
 }
 
 /** Statuses for what Node's parser refuses before a request exists (RFC 9110, RFC 6585). */
-const UNREADABLE: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+const UNREADABLE: Readonly<Record<string, readonly [status: number, reason: string, failure: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large', 'head_too_large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'request_timeout'],
 };
 
-function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex, errorField: string | undefined): void {
   // SECURITY: an answer that has begun must not be continued with another one.
   const { _httpMessage: current } = socket as { _httpMessage?: { headersSent: boolean } | null };
   if (!socket.writable || error.code === 'ECONNRESET' || current?.headersSent) {
     socket.destroy();
     return;
   }
-  const [status, reason] = UNREADABLE[error.code ?? ''] ?? [400, 'Bad Request'];
+  const [status, reason, failure] = UNREADABLE[error.code ?? ''] ?? [400, 'Bad Request', 'invalid_request'];
+  const field = errorField === undefined ? '' : `${errorField}: ${failure}\r\n`;
   const body = JSON.stringify({ errors: [{ msg: 'the request cannot be read', code: status }] });
   socket.end(
     `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/json; charset=utf-8\r\n` +
-      `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+      `${field}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
 }
 

@@ -35,10 +35,8 @@ export const CLOSE_CODES = {
   unauthorized: 3,
   /** Two signs of life were missed. */
   timed_out: 4,
-  /** The same agent has connected anew. */
-  replaced: 5,
   /** A fault of this end, the store that is away included: try again. */
-  unavailable: 6,
+  unavailable: 5,
 } as const;
 export type CloseCode = keyof typeof CLOSE_CODES;
 

@@ -96,6 +96,7 @@ const REFUSED_RELAYS: Readonly<Record<string, (port: CallerPort) => Relayed>> = 
   caller_credential: () => forward('app', 'nonsense'),
   credential_missing: (port) => reverse(port, {}),
   credential_invalid: (port) => reverse(port, { 'x-connector-authorization': 'Bearer nonsense' }),
+  head_too_large: ({ token }) => forward('app', token, '/api/orders', { 'x-large': '"'.repeat(17_000) }),
   tunnel_refused: () => ({ method: 'CONNECT', path: 'app.virtual:8080' }),
   connector_forbidden: ({ lonelyToken, connected }) =>
     forward('app', lonelyToken, '/api/orders', { 'x-connector': connected }),

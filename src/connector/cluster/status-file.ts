@@ -11,7 +11,7 @@ export const STATUS_FILE = 'status.json';
 /** How often it is written without a change, in milliseconds. */
 export const WRITE_STATUS_EVERY_MS = 10_000;
 /** Changes within this time are written together, in milliseconds. */
-export const STATUS_REST_MS = 200;
+export const STATUS_REST_MS = 100;
 
 export const toStatusPath = (folder: string): string => join(folder, RUN_FOLDER, STATUS_FILE);
 

@@ -5,8 +5,10 @@ import { type Channel, createChannel, type Port, type ToPrimary, type ToWorker }
 import { fromWire } from './config-wire.ts';
 import { type AuditSink, createLineSender, type LineSender } from './line-sender.ts';
 
-/** How often a worker looks whether its status has changed, in milliseconds. */
+/** How often a worker looks whether its status has changed without being told so, in milliseconds. */
 export const STATUS_EVERY_MS = 2_000;
+/** Changes of a worker's status within this time are told together, in milliseconds. */
+export const GATHER_STATUS_MS = 50;
 /** How long a worker waits at its end until its last lines are written, in milliseconds. */
 export const LAST_LINES_MS = 5_000;
 
@@ -21,6 +23,8 @@ export interface WorkerContext {
   readonly instance: string;
   /** Asks the primary. @throws what it says, or that it did not answer in time */
   readonly ask: (name: string, payload: unknown) => Promise<unknown>;
+  /** The status is another one: it is told soon. */
+  readonly onStatusChange: () => void;
 }
 
 /** The work of one worker. */
@@ -55,6 +59,7 @@ export async function runWorker(port: Port, { clock, startWorker, onUncaught }: 
   let sender: LineSender | undefined;
   let job: WorkerJob | undefined;
   let told: string | undefined;
+  let telling: NodeJS.Timeout | undefined;
   let isStopping = false;
 
   const done = new Promise<void>((resolve, reject) => {
@@ -70,13 +75,20 @@ export async function runWorker(port: Port, { clock, startWorker, onUncaught }: 
         worker: message.worker,
         instance: message.instance,
         ask: channel.ask,
+        onStatusChange: tellSoon,
       });
       channel.send({ type: 'ready' });
       tellStatus();
       return { job, sender };
     };
 
+    const tellSoon = (): void => {
+      telling ??= setTimeout(tellStatus, GATHER_STATUS_MS).unref();
+    };
+
     const tellStatus = (): void => {
+      clearTimeout(telling);
+      telling = undefined;
       const status = job?.status();
       const text = JSON.stringify(status);
       if (text === told) return;
@@ -129,6 +141,7 @@ export async function runWorker(port: Port, { clock, startWorker, onUncaught }: 
     void Promise.resolve().then(async () => {
       await done.catch(() => undefined);
       clearInterval(timer);
+      clearTimeout(telling);
       endUncaught?.();
       channel.close();
     });

@@ -3,10 +3,10 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { RUN_FOLDER } from '../cluster/pid-file.ts';
-import { readStatus, toStatusPath } from '../cluster/status-file.ts';
+import { type AgentStatus, readStatus, toStatusPath } from '../cluster/status-file.ts';
 import { findAgent, readIfThere } from './agent-process.ts';
 
-/** How long an agent may take until it says that it has started, in milliseconds. */
+/** How long an agent may take until its workers run, in milliseconds. */
 export const START_TIMEOUT_MS = 30_000;
 /** How often it is looked whether it has, in milliseconds. */
 export const CONTROL_POLL_MS = 50;
@@ -33,7 +33,7 @@ export type StartResult =
   | { readonly outcome: 'started' | 'already' | 'slow'; readonly pid: number }
   | { readonly outcome: 'failed'; readonly reason: string };
 
-/** Starts the agent in a session of its own and waits until it says that it has started. */
+/** Starts the agent in a session of its own and waits until it says that its workers run. */
 export async function startAgentProcess(deps: StartDeps): Promise<StartResult> {
   const { folder, wait, timeoutMs = START_TIMEOUT_MS } = deps;
   const found = await findAgent(folder);
@@ -54,11 +54,17 @@ export async function startAgentProcess(deps: StartDeps): Promise<StartResult> {
       return { outcome: 'failed', reason: said || end };
     }
     const status = agent.state === 'running' ? await readStatus(toStatusPath(folder)) : undefined;
-    if (agent.state === 'running' && agent.pid === status?.pid && status.state === 'running') {
+    if (agent.state === 'running' && agent.pid === status?.pid && hasStarted(status)) {
       return { outcome: 'started', pid: agent.pid };
     }
   }
   return { outcome: 'slow', pid: child.pid };
+}
+
+/** Whether a worker runs and none is still on its way. One that has ended is started again by the agent. */
+function hasStarted({ state, workers }: AgentStatus): boolean {
+  const isOnItsWay = workers.some((worker) => worker.state === 'starting');
+  return state === 'running' && !isOnItsWay && workers.some((worker) => worker.state === 'running');
 }
 
 /** A process that outlives this one, and keeps neither its terminal nor it. */

@@ -41,9 +41,10 @@ export interface BuiltPackage {
 const TEMPLATE_FOLDER = fileURLToPath(new URL('../../connector-package/', import.meta.url));
 const PACKAGE_NAME = /^[a-z\d][a-z\d._-]{0,39}$/i;
 
-/** Folders that are there from the start. SECURITY: what lies in the first is for the agent's user alone. */
+/** Folders that are there from the start. SECURITY: keys and messages that wait are for the agent's user alone. */
 const FOLDERS: Readonly<Record<string, number>> = {
   'credentials/': 0o700,
+  'spool/': 0o700,
   'run/': 0o750,
   'logs/': 0o750,
   'audits/': 0o750,

@@ -244,7 +244,7 @@ describe('leaving', () => {
     const pair = await createRawPair();
     pair.send(toJsonBytes(TYPE.request, END, 8, REQUEST));
     await until(() => pair.end.taken.length === 1);
-    pair.end.connection.close('replaced', 'the same agent connected anew');
+    pair.end.connection.close('unavailable', 'the same agent connected anew');
     assert.deepEqual(await pair.goaway(), { code: 5, lastStream: 8, detail: 'the same agent connected anew' });
     pair.stop();
   });
@@ -395,12 +395,12 @@ describe('an owner that acts from within', () => {
   it('closes from onHello', async () => {
     const [gatewaySocket, agentSocket] = await createSocketPair();
     const gateway = createEnd('gateway', gatewaySocket, {
-      handlers: { onHello: () => gateway.connection.close('replaced', 'at once') },
+      handlers: { onHello: () => gateway.connection.close('unavailable', 'at once') },
     });
     const agent = createEnd('agent', agentSocket, { isWelcoming: false });
     agent.connection.welcome(toHello('cn-1'));
     await until(() => agent.closes.length === 1);
-    assert.deepEqual([agent.closes[0]?.code, gateway.closes.length], ['replaced', 1]);
+    assert.deepEqual([agent.closes[0]?.code, gateway.closes.length], ['unavailable', 1]);
     await until(() => gatewaySocket.closed && agentSocket.closed);
   });
 
@@ -423,14 +423,14 @@ describe('an owner that acts from within', () => {
 
   it('closes from onDrain, in the middle of a write: the reason is the last that is sent', async () => {
     const pair = await createRawPair();
-    const heard = new Heard({ onDrain: () => pair.end.connection.close('replaced', 'now') });
+    const heard = new Heard({ onDrain: () => pair.end.connection.close('unavailable', 'now') });
     const { stream } = openHeard(pair.end.connection, false, heard);
     openHeard(pair.end.connection, false).stream.write(Buffer.alloc(10));
     stream.write(Buffer.alloc(65_537));
     const isEnded = once(pair.socket, 'end');
     pair.send(toBytes(TYPE.window, 0, 1, toNumber(1)));
     await isEnded;
-    assert.deepEqual([pair.end.closes[0]?.code, pair.frames.at(-1)?.type], ['replaced', TYPE.goaway]);
+    assert.deepEqual([pair.end.closes[0]?.code, pair.frames.at(-1)?.type], ['unavailable', TYPE.goaway]);
     assert.deepEqual(heard.calls, ['drain', 'reset lost']);
     pair.stop();
   });
@@ -455,11 +455,11 @@ describe('an owner that acts from within', () => {
 
   it('closes from onReset of a GOAWAY: nothing is told after onClose', async () => {
     const pair = await createRawPair();
-    const onReset = (): void => pair.end.connection.close('replaced', 'now');
+    const onReset = (): void => pair.end.connection.close('unavailable', 'now');
     openHeard(pair.end.connection, true, new Heard({ onReset }));
     pair.send(goaway(CLOSE_CODES.drain, 0));
     await until(() => pair.end.closes.length > 0);
-    assert.deepEqual([pair.end.drainings, pair.end.closes.map(({ code }) => code)], [[], ['replaced']]);
+    assert.deepEqual([pair.end.drainings, pair.end.closes.map(({ code }) => code)], [[], ['unavailable']]);
     pair.stop();
   });
 

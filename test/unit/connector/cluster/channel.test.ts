@@ -6,6 +6,7 @@ import { type AnswerQuestion, createChannel, createPortPair } from '../../../../
 import { fromWire, toWire } from '../../../../src/connector/cluster/config-wire.ts';
 import {
   createLineSender,
+  GATHER_LINES_MS,
   MAX_UNTAKEN_LOGS,
   MAX_UNWRITTEN_AUDITS,
 } from '../../../../src/connector/cluster/line-sender.ts';
@@ -108,6 +109,19 @@ describe('the lines of a worker', () => {
     await turn();
     assert.equal(sent.length, 1);
     assert.deepEqual([sent[0]?.audits.split('\n').length, sent[0]?.logs.split('\n').length], [3, 2]);
+  });
+
+  it('wait for others, but not long', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const sent: unknown[] = [];
+    const levels = (): { app: LogLevel; audit: LogLevel } => ({ app: 'info', audit: 'info' });
+    const sender = createLineSender({ worker: 1, levels, clock, send: (entries) => sent.push(entries) });
+    sender.audit.request(RECORD);
+    t.mock.timers.tick(GATHER_LINES_MS - 1);
+    assert.equal(sent.length, 0);
+    sender.audit.request(RECORD);
+    t.mock.timers.tick(1);
+    assert.equal(sent.length, 1);
   });
 
   it('a request is told without the values of its query', async () => {
