@@ -1,20 +1,14 @@
 import { randomInt } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { createServer, type Server } from 'node:tls';
 
-import type { Clock } from '../core/clock.ts';
-import { AppError, toAppError } from '../core/errors.ts';
-import type { Logger } from '../http/access-log.ts';
-import { createConnection } from '../tunnel/connection.ts';
 import { PROTOCOL } from '../tunnel/limits.ts';
-import type { CloseCode } from '../tunnel/codes.ts';
-import type { Hello, RequestHead, StreamHandlers, TunnelConnection, TunnelStream } from '../tunnel/messages.ts';
-import type { BufferBudget } from '../tunnel/receive-window.ts';
-import { parseTable, TableError } from '../tunnel/table.ts';
+import type { TunnelConnection } from '../tunnel/messages.ts';
+import { type AcceptDeps, admitAgent, admitNode, RETURN_SPREAD_MS } from './admit-peers.ts';
 import type { ConnectorDirectory } from './connector-directory.ts';
+import { readPeerIdentity } from './peer-identity.ts';
 import { limitPendingHandshakes } from './pending-handshakes.ts';
-import { type PeerIdentity, readPeerIdentity } from './peer-identity.ts';
-import { Agent, type Roster } from './roster.ts';
+import type { Agent } from './roster.ts';
 
 /** Connections of agents and other gateways at one time; further ones are closed at once. */
 export const MAX_AGENT_CONNECTIONS = 10_000;
@@ -22,40 +16,8 @@ export const MAX_AGENT_CONNECTIONS = 10_000;
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** How long requests in flight may take to finish once the gateway stops, in milliseconds. */
 export const DRAIN_GRACE_MS = 15_000;
-/** How long requests may finish on a connection in whose place the same agent has another one, in milliseconds. */
-export const REPLACED_GRACE_MS = 60_000;
-/** Over how long agents are spread that have to come back, in milliseconds. */
-export const RETURN_SPREAD_MS = 5_000;
 /** How often open connections are held against their certificates' ends, in milliseconds. */
 export const CHECK_AGENTS_EVERY_MS = 30_000;
-
-/** Takes a stream that the other end opened. */
-export type StreamTaker<Peer> = (
-  stream: TunnelStream,
-  head: RequestHead,
-  isLast: boolean,
-  peer: Peer,
-) => StreamHandlers | undefined;
-
-export interface AcceptDeps {
-  /** This node's own certificate, and the authority that signed those of its peers; PEM. */
-  readonly identity: { readonly key: string; readonly cert: string; readonly ca: string };
-  readonly host: string;
-  readonly port: number;
-  /** What this node says of itself. */
-  readonly hello: Hello;
-  readonly directory: ConnectorDirectory;
-  readonly roster: Roster;
-  readonly budget: BufferBudget;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** What an agent asks of its gateway: renewal, webhooks. */
-  readonly onService: StreamTaker<Agent>;
-  /** What another node sends on. */
-  readonly onNodeStream: StreamTaker<{ readonly node: string }>;
-  /** For tests. */
-  readonly pingEveryMs?: number;
-}
 
 /** The agent port. */
 export interface AgentPort {
@@ -68,8 +30,10 @@ export interface AgentPort {
 
 /** Listens for agents and for other gateways, both of them with two-way TLS. */
 export async function acceptAgents(deps: AcceptDeps): Promise<AgentPort> {
-  const { directory, roster, logger, clock } = deps;
+  const { directory, logger, clock } = deps;
   const connections = new Set<TunnelConnection>();
+  /** Until their connections are over: those that are leaving, or whose place was taken, are not in the roster any more. */
+  const live = new Set<Agent>();
   let isClosing = false;
   const server: Server = createServer({
     ...deps.identity,
@@ -101,13 +65,13 @@ export async function acceptAgents(deps: AcceptDeps): Promise<AgentPort> {
     }
     socket.setNoDelay(true);
     const connection =
-      identity.kind === 'connector' ? acceptAgent(deps, socket, identity) : acceptNode(deps, socket, identity);
+      identity.kind === 'connector' ? admitAgent(deps, live, socket, identity) : admitNode(deps, socket, identity);
     connections.add(connection);
     socket.once('close', () => connections.delete(connection));
   });
 
   const closeUnauthorized = (): void => {
-    for (const agent of roster.all()) {
+    for (const agent of live) {
       if (!isStillAuthorized(directory, agent)) agent.connection.close('unauthorized', 'the certificate was revoked');
       else if (agent.expiresAt <= clock.nowSeconds()) {
         agent.connection.close('unauthorized', 'the certificate has expired');
@@ -141,90 +105,4 @@ function isStillAuthorized(directory: ConnectorDirectory, { connectorId, serial 
   } catch {
     return true;
   }
-}
-
-function acceptAgent(deps: AcceptDeps, socket: TLSSocket, identity: PeerIdentity): TunnelConnection {
-  const { directory, roster, logger, clock } = deps;
-  const about = { connectorId: identity.id, serial: identity.serial, ip: socket.remoteAddress };
-  let agent: Agent | undefined;
-
-  const judge = async (hello: Hello): Promise<void> => {
-    try {
-      if (hello.id !== identity.id)
-        throw new AppError('credential_invalid', { detail: 'HELLO names another connector' });
-      await directory.authorize(identity.id, identity.serial);
-    } catch (error) {
-      const { code, detail } = toAppError(error);
-      logger.warn({ ...about, reason: code, detail }, 'agent refused');
-      connection.close(toCloseCode(code), code, randomInt(RETURN_SPREAD_MS));
-      return;
-    }
-    agent = new Agent({
-      connectorId: identity.id,
-      serial: identity.serial,
-      expiresAt: identity.expiresAt,
-      hello,
-      connectedAt: clock.nowSeconds(),
-      connection,
-    });
-    connection.welcome(deps.hello);
-    // It may be gone by now.
-    if (!connection.isOpen) return;
-    // It has new credentials, or it is a ghost: what goes on may finish, a ghost's end comes by its silence.
-    roster.add(agent)?.connection.drain(REPLACED_GRACE_MS);
-    logger.info(
-      { ...about, instance: agent.label, hostname: hello.hostname, version: hello.version },
-      'agent connected',
-    );
-  };
-
-  const connection: TunnelConnection = createConnection({
-    role: 'gateway',
-    socket,
-    budget: deps.budget,
-    ...(deps.pingEveryMs !== undefined && { pingEveryMs: deps.pingEveryMs }),
-    handlers: {
-      onHello: (hello) => void judge(hello),
-      onTable: (json) => {
-        try {
-          if (agent !== undefined) roster.setTable(agent, parseTable(json));
-        } catch (error) {
-          if (!(error instanceof TableError)) throw error;
-          connection.close('protocol', error.message);
-        }
-      },
-      onStream: (stream, head, isLast) => agent && deps.onService(stream, head, isLast, agent),
-      onDraining: () => {
-        if (agent !== undefined) roster.remove(agent);
-      },
-      onClose: ({ code, detail }) => {
-        if (agent === undefined) return;
-        roster.remove(agent);
-        logger.info({ ...about, instance: agent.label, reason: code, detail }, 'agent disconnected');
-      },
-    },
-  });
-  return connection;
-}
-
-function toCloseCode(code: AppError['code']): CloseCode {
-  return code === 'store_unavailable' || code === 'internal' ? 'unavailable' : 'unauthorized';
-}
-
-function acceptNode(deps: AcceptDeps, socket: TLSSocket, { id }: PeerIdentity): TunnelConnection {
-  const connection: TunnelConnection = createConnection({
-    role: 'gateway',
-    socket,
-    budget: deps.budget,
-    ...(deps.pingEveryMs !== undefined && { pingEveryMs: deps.pingEveryMs }),
-    handlers: {
-      onHello: (hello) => {
-        if (hello.id === id) connection.welcome(deps.hello);
-        else connection.close('unauthorized', 'HELLO names another node');
-      },
-      onStream: (stream, head, isLast) => deps.onNodeStream(stream, head, isLast, { node: id }),
-      onClose: ({ code, detail }) => deps.logger.debug({ node: id, reason: code, detail }, 'node disconnected'),
-    },
-  });
-  return connection;
 }

@@ -1,14 +1,17 @@
-import { Readable } from 'node:stream';
+import { finished, Readable } from 'node:stream';
 
 import { AppError, toAppError } from '../core/errors.ts';
 import { dropHopByHop } from '../tunnel/fields.ts';
 import type { ResponseHead } from '../tunnel/messages.ts';
+import { findBodyBytes } from './answer-body.ts';
 import { type CallHandlers, dispatch, type DispatchedCall } from './dispatch.ts';
 import { type FindWaysDeps, listUsableConnectors } from './find-ways.ts';
 import { ERROR_FIELD } from './relay-answers.ts';
 import type { ServiceAnswer } from './service-calls/exchange.ts';
 import type { ConnectorCall } from './service-calls/service-calls.ts';
 import type { Caller } from './connector.ts';
+
+const SWITCHING_PROTOCOLS = 101;
 
 /** What service calls need of the tunnel. */
 export interface ConnectorCaller {
@@ -40,7 +43,9 @@ class OneCall implements CallHandlers {
   readonly #body: Readable;
   #sent: DispatchedCall | undefined;
   #heldBytes = 0;
-  #wakeWriter: (() => void) | undefined;
+  #answerBytes = 0;
+  /** What the answer said of its length. */
+  #expectedBytes: number | undefined;
 
   constructor(
     ways: FindWaysDeps,
@@ -65,36 +70,56 @@ class OneCall implements CallHandlers {
 
   start(): void {
     const { caller, host, port, method, target, fields, body, requestId, signal } = this.#call;
+    // What has no reader must not be begun: it may be a payment.
+    if (signal.aborted) {
+      this.onFailure(toAppError(signal.reason));
+      return;
+    }
     const head = { to: { host, port }, method, target, fields: [...fields], ...(requestId && { requestId }) };
     signal.addEventListener('abort', () => this.onFailure(toAppError(signal.reason)), { once: true });
     this.#sent = dispatch(this.#ways, { caller, host, port, method, target }, head, body === undefined, this);
-    if (body !== undefined) void this.#send(body, this.#sent);
+    if (body !== undefined) this.#send(body, this.#sent);
   }
 
   onResponse({ status, fields, connectorError }: ResponseHead): void {
+    if (status === SWITCHING_PROTOCOLS) {
+      this.#breakOff('it switches protocols unasked');
+      return;
+    }
     if (status < 200) return;
     const kept = dropHopByHop(fields, [ERROR_FIELD.toLowerCase()]);
+    this.#expectedBytes = findBodyBytes(this.#call.method, status, kept);
     const all = connectorError === undefined ? kept : [...kept, ERROR_FIELD, connectorError];
     this.#resolve({ status, fields: all, body: this.#body });
   }
 
   onData(chunk: Buffer): void {
+    this.#answerBytes += chunk.length;
+    // SECURITY: what is beyond the length would be read as another answer, of whatever the agent likes.
+    if (this.#expectedBytes !== undefined && this.#answerBytes > this.#expectedBytes) {
+      this.#breakOff('the body is longer than its length says');
+      return;
+    }
     this.#heldBytes += chunk.length;
     if (this.#body.push(chunk)) this.#release();
   }
 
   onEnd(): void {
+    if (this.#expectedBytes !== undefined && this.#answerBytes !== this.#expectedBytes) {
+      this.#breakOff('the body is shorter than its length says');
+      return;
+    }
     this.#body.push(null);
   }
 
   onFailure(error: AppError): void {
     this.#reject(error);
     this.#body.destroy(error);
-    this.#wakeWriter?.();
   }
 
   onDrain(): void {
-    this.#wakeWriter?.();
+    const { body } = this.#call;
+    if (body instanceof Readable) body.resume();
   }
 
   #release(): void {
@@ -103,17 +128,28 @@ class OneCall implements CallHandlers {
     if (bytes > 0) this.#sent?.consumed(bytes);
   }
 
-  async #send(body: Readable | Buffer, sent: DispatchedCall): Promise<void> {
-    try {
-      for await (const chunk of body instanceof Readable ? body : [body]) {
-        if (this.#body.destroyed) return;
-        const hasRoom = sent.write(chunk as Buffer);
-        if (!hasRoom) await new Promise<void>((resolve) => (this.#wakeWriter = resolve));
-      }
+  #breakOff(detail: string): void {
+    this.#sent?.cancel();
+    this.onFailure(new AppError('application_failed', { detail }));
+  }
+
+  #send(body: Readable | Buffer, sent: DispatchedCall): void {
+    if (Buffer.isBuffer(body)) {
+      sent.write(body);
       sent.end([]);
-    } catch (cause) {
+      return;
+    }
+    // Not `for await`: to leave it would destroy the caller's connection, the answer unsent.
+    body.on('data', (chunk: Buffer) => {
+      if (!this.#body.destroyed && !sent.write(chunk)) body.pause();
+    });
+    finished(body, { writable: false }, (cause) => {
+      if (!cause) {
+        sent.end([]);
+        return;
+      }
       sent.cancel();
       this.onFailure(new AppError('service_failed', { values: { detail: 'the request broke off' }, cause }));
-    }
+    });
   }
 }

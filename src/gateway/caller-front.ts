@@ -44,13 +44,11 @@ export function createCallerFront(deps: CallerFrontDeps): CallerFront {
   const toCall = (req: IncomingMessage): Call | Promise<Call> => {
     const { url = '', method = '', headers } = req;
     const isForward = ABSOLUTE.test(url);
-    const caller = authenticateCaller(
-      req,
-      isForward ? 'proxy-authorization' : 'x-connector-authorization',
-      deps.callers,
-    );
     const { host, port, target, connectorId } = isForward ? parseForward(url, headers) : parseReverse(url);
     const upgrade = isUpgrade(req) ? headers.upgrade : undefined;
+    // The last that can fail: it may have begun something, whose failure somebody must wait for.
+    const field = isForward ? 'proxy-authorization' : 'x-connector-authorization';
+    const caller = authenticateCaller(req, field, deps.callers);
     const by = (found: Caller): Call => ({ host, port, target, connectorId, method, upgrade, caller: found });
     return caller instanceof Promise ? caller.then(by) : by(caller);
   };
@@ -67,8 +65,13 @@ export function createCallerFront(deps: CallerFrontDeps): CallerFront {
     takeRequest: (req, res) => {
       const { url = '' } = req;
       if (!ABSOLUTE.test(url) && !REVERSE.test(url)) return false;
-      const requestId = toRequestId(req);
-      new Relay(req, res, log(req, requestId)).start(deps, () => toCall(req), requestId);
+      const begin = (): void => {
+        const requestId = toRequestId(req);
+        new Relay(req, res, log(req, requestId)).start(deps, () => toCall(req), requestId);
+      };
+      // SECURITY: an answer that waits behind another one is told of nothing, not even of the end of its connection.
+      if (res.socket === null) res.once('socket', begin);
+      else begin();
       return true;
     },
     takeUpgrade: (req, socket, head) => {
@@ -81,6 +84,11 @@ export function createCallerFront(deps: CallerFrontDeps): CallerFront {
       for (const socket of upgraded) socket.destroy();
     },
     refuseConnect: (_req, socket) => {
+      // SECURITY: an earlier request has not been answered yet: this would be taken for its answer, or stand inside of it.
+      if ((socket as { _httpMessage?: unknown })._httpMessage) {
+        socket.destroy();
+        return;
+      }
       const allow = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
       const { status, fields, body } = toErrorAnswer(new AppError('tunnel_refused', { values: { allow } }));
       const lines = fields.map((text, at) => (at % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join('');

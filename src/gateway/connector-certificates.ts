@@ -1,11 +1,12 @@
 import { AppError } from '../core/errors.ts';
-import { CONNECTOR_LIFETIME_DAYS } from './certificates/authority.ts';
+import { CONNECTOR_LIFETIME_DAYS, RENEWED_LIFETIME_DAYS } from './certificates/authority.ts';
 import { isLive, type StoredCertificate } from './connector-documents.ts';
 
 /** Certificates of one connector that are valid at one time, at most: one for each server, and its renewals. */
 export const MAX_CERTIFICATES = 128;
 
-const KEPT_SECONDS = CONNECTOR_LIFETIME_DAYS * 86_400;
+/** On its last day a certificate may still be renewed. */
+const KEPT_SECONDS = (CONNECTOR_LIFETIME_DAYS + RENEWED_LIFETIME_DAYS) * 86_400;
 
 /**
  * Adds a certificate to those of a connector and forgets the ones that are long over.

@@ -9,8 +9,8 @@ import { createWatchedCopy } from './watched-copy.ts';
 export interface ConnectorDirectory {
   /** @returns undefined where there is none. @throws AppError `store_unavailable` where the copy is too old to be relied on */
   findConnector(id: string): Connector | undefined;
-  /** All of them, oldest first. @throws as {@link findConnector} does */
-  list(): readonly Connector[];
+  /** The ids of those that are enabled. @throws as {@link findConnector} does */
+  listEnabled(): readonly string[];
   /**
    * Whether a connector may show this certificate, asked of the store itself. What is known afterwards is no older:
    * whoever keeps a connection open on the strength of it looks at {@link isAuthorized} on every change.
@@ -32,25 +32,37 @@ export interface DirectoryDeps {
   readonly onProblem: (detail: string) => void;
 }
 
+interface Copy {
+  readonly byId: ReadonlyMap<string, Connector>;
+  readonly enabled: readonly string[];
+}
+
+function toCopy(connectors: readonly Connector[]): Copy {
+  return {
+    byId: new Map(connectors.map((connector) => [connector.id, connector])),
+    enabled: connectors.filter(({ enabled }) => enabled).map(({ id }) => id),
+  };
+}
+
 export function createConnectorDirectory({ documents, clock, onProblem }: DirectoryDeps): ConnectorDirectory {
-  const copy = createWatchedCopy<ReadonlyMap<string, Connector>>({
+  const copy = createWatchedCopy<Copy>({
     documents,
     collection: 'connectors',
-    toCopy: (found) => new Map(toConnectors(found, onProblem).map((connector) => [connector.id, connector])),
+    toCopy: (found) => toCopy(toConnectors(found, onProblem)),
     clock,
     onProblem,
   });
   return {
-    findConnector: (id) => copy.current().get(id),
-    list: () => [...copy.current().values()],
+    findConnector: (id) => copy.current().byId.get(id),
+    listEnabled: () => copy.current().enabled,
     authorize: async (id, serial) => {
-      const connector = (await copy.refresh()).get(id);
+      const connector = (await copy.refresh()).byId.get(id);
       if (connector === undefined) throw new AppError('connector_not_found');
       if (!isCertificateValid(connector, serial, clock.nowSeconds())) throw new AppError('credential_invalid');
       return connector;
     },
     isAuthorized: (id, serial) => {
-      const connector = copy.current().get(id);
+      const connector = copy.current().byId.get(id);
       return connector !== undefined && isCertificateValid(connector, serial, clock.nowSeconds());
     },
     refreshOnMiss: copy.refreshOnMiss,

@@ -36,7 +36,7 @@ export async function readStatuses(presence: PresenceStore, id = ''): Promise<(i
   ]);
   const byConnector = new Map<string, Instance[]>();
   for (const { nodeId, record } of nodes) {
-    for (const { connector, addresses: _addresses, ...agent } of record.agents) {
+    for (const { connector, ...agent } of record.agents) {
       const instances = byConnector.get(connector) ?? [];
       instances.push({ node: nodeId, ...agent });
       byConnector.set(connector, instances);

@@ -2,7 +2,7 @@ import { AppError, toAppError } from '../core/errors.ts';
 import { type AccessQuestion, checkRequest } from '../tunnel/access.ts';
 import type { ConnectorDirectory } from './connector-directory.ts';
 import type { Caller } from './connector.ts';
-import { type Roster, toAddress } from './roster.ts';
+import type { Roster } from './roster.ts';
 import type { RemoteWays, Way } from './way.ts';
 
 /** What is asked for, and by whom. */
@@ -20,8 +20,8 @@ export interface Ways {
 }
 
 export interface FindWaysDeps {
-  readonly directory: Pick<ConnectorDirectory, 'findConnector' | 'list' | 'refreshOnMiss'>;
-  readonly roster: Pick<Roster, 'findByAddress' | 'findByConnector'>;
+  readonly directory: Pick<ConnectorDirectory, 'findConnector' | 'listEnabled' | 'refreshOnMiss'>;
+  readonly roster: Pick<Roster, 'findByConnector'>;
   readonly remote: RemoteWays;
 }
 
@@ -34,26 +34,13 @@ const unavailable = (detail: string): AppError =>
 /**
  * Finds the ways of a call through agents that are connected here.
  * @returns undefined where none is, and another node may know one
- * @throws AppError application_unknown, path_forbidden, invalid_request, connector_forbidden, connector_unavailable
+ * @throws AppError application_unknown, path_forbidden, invalid_request, connector_forbidden
  */
 export function findLocalWays(deps: FindWaysDeps, call: Call): Ways | undefined {
-  const { roster } = deps;
-  const { caller, connectorId } = call;
-  if (connectorId !== undefined && caller.connectors?.includes(connectorId) === false) {
-    throw new AppError('connector_forbidden');
-  }
-  const agents = roster.findByAddress(call.host, call.port).filter((agent) => mayUse(deps, call, agent.connectorId));
-  const [first] = agents;
-  if (first === undefined) {
-    return undefined;
-  }
-  // SECURITY: two companies may call different applications by one name.
-  if (agents.some((agent) => agent.connectorId !== first.connectorId)) {
-    throw new AppError('invalid_request', {
-      values: { detail: 'several connectors know this host: name one by X-Connector' },
-    });
-  }
-  return { connectorId: first.connectorId, ways: keepAdmitting(agents, call) };
+  const connectorId = toConnectorId(deps, call);
+  if (connectorId === undefined || deps.directory.findConnector(connectorId)?.enabled !== true) return undefined;
+  const agents = deps.roster.findByConnector(connectorId);
+  return agents.length === 0 ? undefined : { connectorId, ways: keepAdmitting(agents, call) };
 }
 
 /**
@@ -61,34 +48,33 @@ export function findLocalWays(deps: FindWaysDeps, call: Call): Ways | undefined 
  * @throws AppError as {@link findLocalWays}, connector_unavailable where there is none
  */
 export async function findOtherWays(deps: FindWaysDeps, call: Call, isHereUsedUp: boolean): Promise<Ways> {
-  const { caller, connectorId } = call;
   await deps.directory.refreshOnMiss();
   const here = isHereUsedUp ? undefined : findLocalWays(deps, call);
   if (here !== undefined) return here;
-  if (connectorId !== undefined) checkConnector(deps, connectorId);
-  const ids = connectorId === undefined ? listUsableConnectors(deps, caller) : [connectorId];
-  if (ids.length === 0) throw unavailable('no connector is enabled for this caller');
-  const address = toAddress(call.host, call.port);
-  const found = await Promise.all(
-    ids.map(async (id) => ({ connectorId: id, ways: await deps.remote.find(id, address) })),
-  );
-  const [first, second] = found.filter(({ ways }) => ways.length > 0);
-  if (second !== undefined) {
-    throw new AppError('invalid_request', {
-      values: { detail: 'several connectors know this host: name one by X-Connector' },
-    });
-  }
-  if (first !== undefined) return first;
-  // Agents that were tried and are gone say nothing of the host.
-  const isConnected = !isHereUsedUp && ids.some((id) => deps.roster.findByConnector(id).length > 0);
-  if (isConnected) checkRequest([], call);
-  throw unavailable('no agent is connected');
+  const connectorId = toConnectorId(deps, call);
+  if (connectorId === undefined) throw unavailable('no connector is enabled for this caller');
+  checkConnector(deps, connectorId);
+  const ways = await deps.remote.find(connectorId);
+  if (ways.length === 0) throw unavailable('no agent is connected');
+  return { connectorId, ways };
 }
 
-function mayUse({ directory }: FindWaysDeps, { caller, connectorId }: Call, id: string): boolean {
-  if (connectorId !== undefined && id !== connectorId) return false;
-  if (caller.connectors?.includes(id) === false) return false;
-  return directory.findConnector(id)?.enabled === true;
+/**
+ * SECURITY: of several companies each may call an application of its own by the same name. Where the caller may use more
+ * than one connector it says which; whose agents happen to be here decides nothing.
+ * @returns undefined where none is enabled
+ * @throws AppError connector_forbidden, invalid_request
+ */
+function toConnectorId(deps: FindWaysDeps, { caller, connectorId }: Call): string | undefined {
+  if (connectorId !== undefined) {
+    if (caller.connectors?.includes(connectorId) === false) throw new AppError('connector_forbidden');
+    return connectorId;
+  }
+  const [only, ...others] = listUsableConnectors(deps, caller);
+  if (others.length === 0) return only;
+  throw new AppError('invalid_request', {
+    values: { detail: 'this caller may use several connectors: name one by X-Connector' },
+  });
 }
 
 /** The ids of the enabled connectors that a caller may use. @throws AppError `store_unavailable` */
@@ -96,10 +82,8 @@ export function listUsableConnectors(
   { directory }: Pick<FindWaysDeps, 'directory'>,
   { connectors }: Caller,
 ): readonly string[] {
-  return directory
-    .list()
-    .filter(({ id, enabled }) => enabled && connectors?.includes(id) !== false)
-    .map(({ id }) => id);
+  const enabled = directory.listEnabled();
+  return connectors === undefined ? enabled : enabled.filter((id) => connectors.includes(id));
 }
 
 function checkConnector({ directory }: FindWaysDeps, id: string): void {

@@ -1,4 +1,7 @@
 import type { ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 
 import { AppError, type ErrorCode, ERRORS, toPublicMessage } from '../core/errors.ts';
 import type { ResetCode } from '../tunnel/codes.ts';
@@ -46,6 +49,12 @@ export function toErrorAnswer(error: AppError): { status: number; fields: string
   if (status === 407) fields.push('Proxy-Authenticate', REALM);
   if (error.values.allow !== undefined) fields.push('Allow', error.values.allow);
   return { status, fields, body };
+}
+
+/** Ends a connection by a reset, so that what came of it is not taken for whole. TLS says by itself that its end is missing. */
+export function cutVisibly(socket: Duplex | null): void {
+  if (socket instanceof Socket && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
+  else socket?.destroy();
 }
 
 /**

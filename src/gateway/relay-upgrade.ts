@@ -6,11 +6,13 @@ import { dropHopByHop } from '../tunnel/fields.ts';
 import type { Fields, ResponseHead } from '../tunnel/messages.ts';
 import { dispatch, type CallHandlers, type DispatchedCall } from './dispatch.ts';
 import type { Call, FindWaysDeps } from './find-ways.ts';
-import { ERROR_FIELD, toErrorAnswer } from './relay-answers.ts';
-import { type RelayRecord, toRequestHead } from './relay.ts';
+import { cutVisibly, ERROR_FIELD, toErrorAnswer } from './relay-answers.ts';
+import { toRequestHead } from './relay-head.ts';
+import type { RelayRecord } from './relay.ts';
 
 const SWITCHING_PROTOCOLS = 101;
 const OURS_IN_ANSWERS: readonly string[] = [ERROR_FIELD.toLowerCase()];
+const OURS_IN_SWITCHES: readonly string[] = [...OURS_IN_ANSWERS, 'content-length'];
 
 /** A request to upgrade, as Node hands it over: nobody else writes to its socket. */
 export interface UpgradeRequest {
@@ -53,7 +55,7 @@ export class UpgradeRelay implements CallHandlers {
     if (status < 200 && status !== SWITCHING_PROTOCOLS) return;
     this.#status = status;
     this.#isSwitched = status === SWITCHING_PROTOCOLS;
-    const kept = [...dropHopByHop(fields, [...OURS_IN_ANSWERS, 'content-length'])];
+    const kept = [...dropHopByHop(fields, this.#isSwitched ? OURS_IN_SWITCHES : OURS_IN_ANSWERS)];
     if (connectorError !== undefined) kept.push(ERROR_FIELD, connectorError);
     // Behind another answer than 101 nothing more can be asked: the end of the connection is the end of its body.
     const connection = this.#isSwitched ? ['Connection', 'Upgrade', 'Upgrade', 'websocket'] : ['Connection', 'close'];
@@ -77,7 +79,8 @@ export class UpgradeRelay implements CallHandlers {
     this.#failure = error;
     const { socket } = this.#given;
     if (this.#status > 0) {
-      socket.destroy();
+      // The end of the connection is the end of the body: only a reset says that it is not whole.
+      cutVisibly(socket);
       return;
     }
     const { status, fields, body } = toErrorAnswer(error);

@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { AppError, toAppError } from '../core/errors.ts';
-import { dropHopByHop, findLength, readFields, toTrailers } from '../tunnel/fields.ts';
-import type { Fields, RequestHead, ResponseHead } from '../tunnel/messages.ts';
+import { checkFields, dropHopByHop, FieldError, findLength, toTrailers } from '../tunnel/fields.ts';
+import type { Fields, ResponseHead } from '../tunnel/messages.ts';
 import { dispatch, type CallHandlers, type DispatchedCall } from './dispatch.ts';
 import type { Call, FindWaysDeps } from './find-ways.ts';
-import { answerError, ERROR_FIELD } from './relay-answers.ts';
+import { isWithoutBody, toRequestHead } from './relay-head.ts';
+import { answerError, cutVisibly, ERROR_FIELD } from './relay-answers.ts';
 
 /** How long neither side of a relayed request may be silent, in milliseconds. An agent waits less for its application. */
 export const RELAY_IDLE_TIMEOUT_MS = 600_000;
@@ -13,8 +14,6 @@ export const RELAY_IDLE_TIMEOUT_MS = 600_000;
 /** How long a caller may be silent in the middle of a body that is waited for, in milliseconds. */
 export const UPLOAD_IDLE_TIMEOUT_MS = 60_000;
 
-/** Fields that are for this gateway alone, whatever the application is. */
-const OURS: readonly string[] = ['host', 'x-connector', 'x-connector-authorization'];
 const OURS_IN_ANSWERS: readonly string[] = [ERROR_FIELD.toLowerCase()];
 const CONTINUE = 100;
 const SWITCHING_PROTOCOLS = 101;
@@ -34,19 +33,6 @@ export interface RelayRecord {
   readonly failure: AppError | undefined;
 }
 
-/** The head for a request of Node's parser. @throws AppError invalid_request */
-export function toRequestHead(req: IncomingMessage, call: Call, requestId: string): RequestHead {
-  const fields = dropHopByHop(readFields(req.rawHeaders), OURS);
-  const { host, port, method, target, upgrade } = call;
-  const head = { to: { host, port }, method, target, fields, requestId };
-  return upgrade === undefined ? head : { ...head, upgrade };
-}
-
-/** Whether a request has no body (RFC 9112 §6.3). */
-export function isWithoutBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
-}
-
 /** Relays a request to an application behind a connector, and its answer back. */
 export class Relay implements CallHandlers {
   readonly #req: IncomingMessage;
@@ -63,6 +49,7 @@ export class Relay implements CallHandlers {
   /** What the answer said of its length. */
   #expectedBytes: number | undefined;
   #isComplete = false;
+  #isEndedByClosing = false;
   #uploadTimer: NodeJS.Timeout | undefined;
   #failure: AppError | undefined;
 
@@ -109,6 +96,7 @@ export class Relay implements CallHandlers {
     }
     const kept = dropHopByHop(fields, OURS_IN_ANSWERS);
     this.#expectedBytes = this.#readLength(status, kept);
+    this.#isEndedByClosing = this.#expectedBytes === undefined && this.#req.httpVersion === '1.0';
     if (connectorError !== undefined) kept.push(ERROR_FIELD, connectorError);
     // The answer was given before the request was read: the rest must not be taken for the next one.
     if (!this.#req.complete) this.#res.once('finish', () => this.#closeUnread());
@@ -139,6 +127,8 @@ export class Relay implements CallHandlers {
 
   onFailure(error: AppError): void {
     this.#failure = error;
+    // Where the end of the connection is the end of the body, only a reset says that it is not whole.
+    if (this.#res.headersSent && this.#isEndedByClosing) cutVisibly(this.#res.socket);
     // SECURITY: what is not whole must not look so: an answer that has begun is cut.
     answerError(this.#res, error, this.#req.complete || isWithoutBody(this.#req));
   }
@@ -176,8 +166,20 @@ export class Relay implements CallHandlers {
     });
     this.#req.once('end', () => {
       clearTimeout(timer);
-      call.end(toTrailers(this.#req.rawTrailers));
+      this.#endBody(call);
     });
+  }
+
+  #endBody(call: DispatchedCall): void {
+    const trailers = toTrailers(this.#req.rawTrailers);
+    try {
+      // SECURITY: the other end would close the whole connection for trailers that cannot be.
+      call.end(checkFields(trailers));
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
+      call.cancel();
+      this.onFailure(new AppError('invalid_request', { values: { detail: `the trailers ${error.message}` } }));
+    }
   }
 
   #inform(status: number, fields: Fields): void {
@@ -185,7 +187,11 @@ export class Relay implements CallHandlers {
     if (status === CONTINUE) this.#res.writeContinue();
     if (status !== EARLY_HINTS) return;
     const links = fields.filter((_, at) => at % 2 === 1 && fields[at - 1]?.toLowerCase() === 'link');
-    if (links.length > 0) this.#res.writeEarlyHints({ link: links });
+    try {
+      if (links.length > 0) this.#res.writeEarlyHints({ link: links });
+    } catch {
+      // Node knows fewer forms of links than there are: a hint may be left out.
+    }
   }
 
   #readLength(status: number, fields: Fields): number | undefined {

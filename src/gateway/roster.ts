@@ -47,29 +47,19 @@ export interface Roster {
   /** An agent whose place was taken is not removed by this. */
   remove(agent: Agent): void;
   setTable(agent: Agent, table: readonly AccessRule[]): void;
-  /** Those that have a rule for a virtual host and port. */
-  findByAddress(host: string, port: number): readonly Agent[];
   /** Those that have said what they admit. */
   findByConnector(connectorId: string): readonly Agent[];
   all(): readonly Agent[];
   /** What this node tells the others. */
-  toInstances(node: string): readonly (Instance & { readonly connector: string; readonly addresses?: string[] })[];
+  toInstances(node: string): readonly (Instance & { readonly connector: string })[];
 }
 
-/** Of an agent that admits more, other nodes are told no addresses. */
-export const MAX_TOLD_ADDRESSES = 64;
-
 const NOBODY: readonly Agent[] = [];
-/** By what agents are found. */
-export const toAddress = (host: string, port: number): string => `${host}:${port}`;
 
-const toRuleAddress = ({ host, port }: AccessRule): string => toAddress(host, port);
-
-/** An empty roster. `onChange` is called when an agent came or went, or admits something else. */
+/** An empty roster. `onChange` is called when an agent came or went. */
 export function createRoster(onChange: () => void): Roster {
   const agents = new Map<string, Agent>();
   const byConnector = new Map<string, Agent[]>();
-  const byAddress = new Map<string, Agent[]>();
 
   const link = (index: Map<string, Agent[]>, key: string, agent: Agent): void => {
     index.set(key, [...(index.get(key) ?? NOBODY), agent]);
@@ -79,20 +69,13 @@ export function createRoster(onChange: () => void): Roster {
     if (left.length > 0) index.set(key, left);
     else index.delete(key);
   };
-  const unlinkTable = (agent: Agent): void => {
-    for (const { host, port } of agent.table) unlink(byAddress, toAddress(host, port), agent);
-  };
-  const unlinkAll = (agent: Agent): void => {
-    unlinkTable(agent);
-    unlink(byConnector, agent.connectorId, agent);
-  };
   // The connector's id holds no space, nor does an instance.
   const toKey = ({ connectorId, label }: Agent): string => `${connectorId} ${label}`;
 
   return {
     add: (agent) => {
       const former = agents.get(toKey(agent));
-      if (former !== undefined) unlinkAll(former);
+      if (former !== undefined) unlink(byConnector, former.connectorId, former);
       agents.set(toKey(agent), agent);
       onChange();
       return former;
@@ -100,22 +83,19 @@ export function createRoster(onChange: () => void): Roster {
     remove: (agent) => {
       if (agents.get(toKey(agent)) !== agent) return;
       agents.delete(toKey(agent));
-      unlinkAll(agent);
+      unlink(byConnector, agent.connectorId, agent);
       onChange();
     },
     setTable: (agent, table) => {
       if (agents.get(toKey(agent)) !== agent) return;
-      unlinkAll(agent);
+      unlink(byConnector, agent.connectorId, agent);
       agent.table = table;
       link(byConnector, agent.connectorId, agent);
-      for (const { host, port } of table) link(byAddress, toAddress(host, port), agent);
-      onChange();
     },
-    findByAddress: (host, port) => byAddress.get(toAddress(host, port)) ?? NOBODY,
     findByConnector: (connectorId) => byConnector.get(connectorId) ?? NOBODY,
     all: () => [...agents.values()],
     toInstances: (node) =>
-      [...agents.values()].map(({ connectorId, hello, connectedAt, table }) => ({
+      [...agents.values()].map(({ connectorId, hello, connectedAt }) => ({
         connector: connectorId,
         node,
         instance: hello.instance,
@@ -123,7 +103,6 @@ export function createRoster(onChange: () => void): Roster {
         hostname: hello.hostname,
         version: hello.version,
         connectedAt,
-        ...(table.length > 0 && table.length <= MAX_TOLD_ADDRESSES && { addresses: table.map(toRuleAddress) }),
       })),
   };
 }

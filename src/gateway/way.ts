@@ -15,6 +15,6 @@ export interface Way {
 
 /** The ways to a connector through other nodes. */
 export interface RemoteWays {
-  /** By the connector's id and, where it is given, the `host:port` that is asked for. Empty where no other live node holds it. Never throws: a store that is away means none. */
-  find(connectorId: string, address?: string): Promise<readonly Way[]>;
+  /** By the connector's id. Empty where no other live node holds it. Never throws: a store that is away means none. */
+  find(connectorId: string): Promise<readonly Way[]>;
 }

@@ -1,5 +1,5 @@
 import type { Presence, PresenceStore } from '../../stores/ports.ts';
-import { NODE_EXPIRES_MS, NODE_PREFIX, type NodeAgent, parseNodeRecord, toNodeOwner } from './node-record.ts';
+import { NODE_EXPIRES_MS, NODE_PREFIX, parseNodeRecord, toNodeOwner } from './node-record.ts';
 
 /** How often the records are read although nobody told of a change, in milliseconds: nobody tells of those that expire. */
 export const RELOAD_EVERY_MS = 5_000;
@@ -19,8 +19,8 @@ export interface KnownNode {
 
 /** A copy of what the other nodes tell of themselves. */
 export interface NodeDirectory {
-  /** The nodes that hold an agent of a connector; with an address, those that may have one that admits it. */
-  findHolders(connectorId: string, address?: string): readonly KnownNode[];
+  /** The nodes that hold an agent of a connector. */
+  findHolders(connectorId: string): readonly KnownNode[];
   /** Whether a node is known under that address, confirmed or not. */
   isKnown(nodeId: string, address: string): boolean;
   /** Resolves after a reading that began after this call; readings that come together are one. Never throws. */
@@ -44,8 +44,8 @@ interface Entry {
   readonly body: string;
   /** Absent where the body is broken. */
   readonly address?: string;
-  /** The connectors whose agents the node holds, each with what they admit; undefined where that is not told. */
-  readonly connectors: ReadonlyMap<string, ReadonlySet<string> | undefined>;
+  /** Of the agents that the node holds. */
+  readonly connectors: ReadonlySet<string>;
   readonly seenAtMs: number;
 }
 
@@ -65,10 +65,10 @@ export function createNodeDirectory(deps: NodeDirectoryDeps): NodeDirectory {
     if (former?.body === body) return { ...former, seenAtMs };
     try {
       const { address, agents } = parseNodeRecord(owner, body).record;
-      return { body, address, connectors: toConnectors(agents), seenAtMs };
+      return { body, address, connectors: new Set(agents.map(({ connector }) => connector)), seenAtMs };
     } catch (error) {
       onProblem(`what ${JSON.stringify(owner)} tells of itself is left out: ${toReason(error)}`);
-      return { body, connectors: new Map(), seenAtMs };
+      return { body, connectors: new Set(), seenAtMs };
     }
   };
   const take = (found: readonly Presence[], atMs: number): void => {
@@ -113,10 +113,10 @@ export function createNodeDirectory(deps: NodeDirectoryDeps): NodeDirectory {
   refreshQuietly();
 
   return {
-    findHolders: (connectorId, address) => {
+    findHolders: (connectorId) => {
       const holders: KnownNode[] = [];
       for (const [nodeId, entry] of entries) {
-        if (entry.address === undefined || !mayServe(entry, connectorId, address)) continue;
+        if (entry.address === undefined || !entry.connectors.has(connectorId)) continue;
         holders.push({ nodeId, address: entry.address, isConfirmed: isConfirmed(entry) });
       }
       return holders;
@@ -129,20 +129,6 @@ export function createNodeDirectory(deps: NodeDirectoryDeps): NodeDirectory {
       stopWatching();
     },
   };
-}
-
-function toConnectors(agents: readonly NodeAgent[]): Entry['connectors'] {
-  const connectors = new Map<string, Set<string> | undefined>();
-  for (const { connector, addresses } of agents) {
-    const known = connectors.has(connector) ? connectors.get(connector) : new Set<string>();
-    connectors.set(connector, addresses && known && new Set([...known, ...addresses]));
-  }
-  return connectors;
-}
-
-function mayServe({ connectors }: Entry, connectorId: string, address: string | undefined): boolean {
-  if (address === undefined || !connectors.has(connectorId)) return connectors.has(connectorId);
-  return connectors.get(connectorId)?.has(address) ?? true;
 }
 
 function toReason(error: unknown): string {

@@ -32,8 +32,6 @@ const nodeRecord = z.object({
       version: z.string(),
       /** In seconds since the epoch. */
       connectedAt: z.number(),
-      /** `host:port` of each virtual host it admits; left out where they are too many, or not told yet. */
-      addresses: z.array(z.string()).optional(),
     }),
   ),
 });

@@ -80,11 +80,11 @@ export function createRemoteWays(deps: RemoteWaysDeps): NodeLinks {
   };
 
   return {
-    find: async (connectorId, address) => {
-      let nodes = directory.findHolders(connectorId, address);
+    find: async (connectorId) => {
+      let nodes = directory.findHolders(connectorId);
       if (nodes.length === 0) {
         await directory.refresh();
-        nodes = directory.findHolders(connectorId, address);
+        nodes = directory.findHolders(connectorId);
       }
       return isClosed ? [] : findOpen(nodes, connectorId);
     },

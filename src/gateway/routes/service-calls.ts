@@ -8,6 +8,7 @@ import { discardBody, readBody } from '../../http/body.ts';
 import type { Routes } from '../../http/create-app.ts';
 import { allowOnly } from '../../http/refusals.ts';
 import { sendJson } from '../../http/respond.ts';
+import { carriesBody } from '../answer-body.ts';
 import type { Caller } from '../connector.ts';
 import { readJsonAnswer, toBodyError, toHeadersHeader } from '../service-calls/answers.ts';
 import type { ServiceAnswer } from '../service-calls/exchange.ts';
@@ -117,8 +118,7 @@ async function sendStream(
   const { status, fields, body } = answer;
   const length = findField(fields, 'content-length');
   // Of an answer without a body it is the length that there would have been.
-  const hasLength =
-    method !== 'HEAD' && status !== 304 && length !== undefined && !hasField(fields, 'transfer-encoding');
+  const hasLength = carriesBody(method, status) && length !== undefined && !hasField(fields, 'transfer-encoding');
   if (!req.complete) res.setHeader('Connection', 'close');
   res.writeHead(200, {
     'Content-Type': 'application/octet-stream',

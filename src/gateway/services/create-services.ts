@@ -2,15 +2,15 @@ import { AppError, toAppError } from '../../core/errors.ts';
 import type { Logger } from '../../http/access-log.ts';
 import type { RequestHead, Service as ServiceName, StreamHandlers, TunnelStream } from '../../tunnel/messages.ts';
 import { SERVICE_TIMEOUT_MS } from '../../tunnel/services.ts';
-import type { StreamTaker } from '../accept-agents.ts';
+import type { StreamTaker } from '../admit-peers.ts';
 import { toErrorAnswer } from '../relay-answers.ts';
 import type { Agent } from '../roster.ts';
+import { ArrivingBodies } from './arriving-bodies.ts';
+import { Places } from './places.ts';
 import type { Service, ServiceAnswer } from './service.ts';
 
-/** Requests of agents for services that are under way in one process; each may hold a whole webhook in memory. */
-export const MAX_SERVICE_CALLS = 64;
-/** The same for one connector, so that one alone cannot keep the others from theirs. */
-export const MAX_SERVICE_CALLS_PER_CONNECTOR = 16;
+/** Until the body of a request for a service is whole, in milliseconds. */
+export const SERVICE_BODY_TIMEOUT_MS = 15_000;
 /** When an agent may come back that found all places taken, in seconds. */
 const RETRY_AFTER_SECONDS = 1;
 
@@ -22,7 +22,20 @@ function answer(stream: TunnelStream, { status, fields, body }: ServiceAnswer, c
   stream.end();
 }
 
-const refuse = (stream: TunnelStream, error: AppError): void => answer(stream, toErrorAnswer(error), error.code);
+/** SECURITY: an agent that goes on sending to a stream that was refused must not have it kept open, nor what it sends. */
+function refuse(stream: TunnelStream, error: AppError): void {
+  answer(stream, toErrorAnswer(error), error.code);
+  stream.ignoreRest();
+}
+
+const busy = (): AppError => new AppError('busy', { values: { seconds: RETRY_AFTER_SECONDS } });
+
+/** What one service has of its own, so that no other one keeps anybody from it. */
+interface Lane {
+  readonly service: Service;
+  readonly arriving: ArrivingBodies;
+  readonly places: Places;
+}
 
 /** Serves what agents ask of their gateway. */
 export function createServices(
@@ -30,35 +43,24 @@ export function createServices(
   logger: Pick<Logger, 'warn'>,
   timeoutMs = SERVICE_TIMEOUT_MS,
 ): StreamTaker<Agent> {
-  const underWay = new Map<string, number>();
-  let total = 0;
-
-  const enter = (connectorId: string): boolean => {
-    const own = underWay.get(connectorId) ?? 0;
-    if (total >= MAX_SERVICE_CALLS || own >= MAX_SERVICE_CALLS_PER_CONNECTOR) return false;
-    underWay.set(connectorId, own + 1);
-    total++;
-    return true;
-  };
-  const leave = (connectorId: string): void => {
-    const own = underWay.get(connectorId) ?? 0;
-    if (own > 1) underWay.set(connectorId, own - 1);
-    else underWay.delete(connectorId);
-    total--;
+  const toLane = (service: Service): Lane => ({ service, arriving: new ArrivingBodies(), places: new Places() });
+  const lanes: Readonly<Record<ServiceName, Lane>> = {
+    webhook: toLane(services.webhook),
+    renewal: toLane(services.renewal),
   };
 
   return (stream, head, isLast, agent) => {
     // An agent may ask for services and for nothing else.
-    const service = 'service' in head.to ? services[head.to.service] : undefined;
-    if (service === undefined || head.method !== 'POST' || head.upgrade !== undefined) {
+    const lane = 'service' in head.to ? lanes[head.to.service] : undefined;
+    if (lane === undefined || head.method !== 'POST' || head.upgrade !== undefined) {
       refuse(stream, new AppError('not_found'));
       return undefined;
     }
-    if (!enter(agent.connectorId)) {
-      refuse(stream, new AppError('busy', { values: { seconds: RETRY_AFTER_SECONDS } }));
+    const call = lane.places.hasRoom(agent.connectorId) ? takeCall(stream, lane, head, agent, timeoutMs) : undefined;
+    if (call === undefined) {
+      refuse(stream, busy());
       return undefined;
     }
-    const call = takeCall(stream, service, head, agent, timeoutMs);
     void call.done
       .then((given) => answer(stream, given))
       .catch((thrown: unknown) => {
@@ -67,8 +69,7 @@ export function createServices(
         const reason = detail ?? (cause instanceof Error ? cause.message : undefined);
         logger.warn({ connectorId: agent.connectorId, service: head.to, reason: code, detail: reason }, 'service');
         refuse(stream, error);
-      })
-      .finally(() => leave(agent.connectorId));
+      });
     if (isLast) call.handlers.onEnd([]);
     return call.handlers;
   };
@@ -79,14 +80,15 @@ interface Call {
   readonly done: Promise<ServiceAnswer>;
 }
 
-/** Takes the body of a request, and has it served once it is whole. */
+/** Takes the body of a request, and has it served once it is whole. @returns undefined where too many are on their way */
 function takeCall(
   stream: TunnelStream,
-  { maxBytes, serve }: Service,
+  { service: { maxBytes, serve }, arriving, places }: Lane,
   head: RequestHead,
   agent: Agent,
   timeoutMs: number,
-): Call {
+): Call | undefined {
+  const { connectorId } = agent;
   const parts: Buffer[] = [];
   const over = new AbortController();
   let bytes = 0;
@@ -100,13 +102,24 @@ function takeCall(
   const end = (error: AppError): void => {
     parts.length = 0;
     isTaken = true;
+    arrival?.leave();
     fail(error);
     over.abort();
   };
-  const timer = setTimeout(() => end(new AppError('service_timeout')), timeoutMs);
+  const arrival = arriving.begin(connectorId, () => end(busy()));
+  if (arrival === undefined) return undefined;
+  const onTimeout = (): void => end(new AppError('service_timeout'));
+  const timer = setTimeout(onTimeout, timeoutMs);
+  const bodyTimer = setTimeout(onTimeout, Math.min(timeoutMs, SERVICE_BODY_TIMEOUT_MS));
   const run = async (): Promise<ServiceAnswer> => {
     try {
-      return await serve({ agent, head, body: await body, signal: over.signal });
+      const whole = await body.finally(() => clearTimeout(bodyTimer));
+      if (!places.enter(connectorId)) throw busy();
+      try {
+        return await serve({ agent, head, body: whole, signal: over.signal });
+      } finally {
+        places.leave(connectorId);
+      }
     } finally {
       clearTimeout(timer);
     }
@@ -118,13 +131,19 @@ function takeCall(
         stream.consumed(chunk.length);
         if (isTaken) return;
         bytes += chunk.length;
-        if (bytes > maxBytes) end(new AppError('body_too_large', { values: { limit: maxBytes } }));
-        else parts.push(chunk);
+        if (bytes > maxBytes) {
+          end(new AppError('body_too_large', { values: { limit: maxBytes } }));
+          return;
+        }
+        parts.push(chunk);
+        arrival.add(chunk.length);
       },
       onEnd: () => {
         if (isTaken) return;
         isTaken = true;
+        arrival.leave();
         take(Buffer.concat(parts, bytes));
+        parts.length = 0;
       },
       onReset: (code) => end(new AppError('service_failed', { values: { detail: code } })),
     },

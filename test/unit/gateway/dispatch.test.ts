@@ -38,12 +38,11 @@ describe('dispatching a call', () => {
     const deps: FindWaysDeps = {
       directory: {
         findConnector: (id) => ({ id, enabled: true }) as Connector,
-        list: () => [{ id: 'cn-1', enabled: true } as Connector],
+        listEnabled: () => ['cn-1'],
         refreshOnMiss: async () => undefined,
       },
       roster: {
-        findByAddress: () => local.map((way) => Object.assign(way, { connectorId: 'cn-1' })) as unknown as Agent[],
-        findByConnector: () => [],
+        findByConnector: () => local as unknown as Agent[],
       },
       remote: { find: async () => remote },
     };

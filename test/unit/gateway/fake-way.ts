@@ -1,6 +1,9 @@
 import type { AccessRule } from '../../../src/tunnel/access.ts';
 import type { ResetCode } from '../../../src/tunnel/codes.ts';
 import type { Fields, RequestHead, StreamHandlers, TunnelStream } from '../../../src/tunnel/messages.ts';
+import { type ConnectorCaller, createConnectorCaller } from '../../../src/gateway/call-connector.ts';
+import type { Connector } from '../../../src/gateway/connector.ts';
+import type { Agent } from '../../../src/gateway/roster.ts';
 import type { Way } from '../../../src/gateway/way.ts';
 
 /** A rule that admits everything below `/api/` of one virtual host. */
@@ -45,6 +48,21 @@ export function createFakeWay(label: string, table: readonly AccessRule[] | unde
       return stream;
     },
   };
+}
+
+/** Service calls through one connector whose one agent is a fake way. */
+export function startConnectorCaller(): ConnectorCaller & { readonly way: FakeWay } {
+  const way = createFakeWay('a');
+  const caller = createConnectorCaller({
+    directory: {
+      findConnector: (id) => ({ id, enabled: true }) as Connector,
+      listEnabled: () => ['cn-1'],
+      refreshOnMiss: async () => undefined,
+    },
+    roster: { findByConnector: () => [Object.assign(way, { connectorId: 'cn-1' })] as unknown as Agent[] },
+    remote: { find: async () => [] },
+  });
+  return { ...caller, way };
 }
 
 function createFakeStream(head: RequestHead, handlers: StreamHandlers): FakeStream {

@@ -31,24 +31,20 @@ describe('finding ways', () => {
 
   beforeEach(() => {
     agents = [];
-    enabled = new Set(['cn-1', 'cn-2']);
+    enabled = new Set(['cn-1']);
     remote = new Map();
     onRefresh = () => undefined;
     const ids = ['cn-1', 'cn-2', 'cn-3'];
     deps = {
       directory: {
         findConnector: (id) => (ids.includes(id) ? toConnector(id) : undefined),
-        list: () => ids.map(toConnector),
+        listEnabled: () => ids.filter((id) => enabled.has(id)),
         refreshOnMiss: async () => onRefresh(),
       },
       roster: {
-        findByAddress: (host, port) =>
-          agents.filter(({ table }) =>
-            table?.some((rule) => rule.host === host && rule.port === port),
-          ) as unknown as Agent[],
         findByConnector: (id) => agents.filter(({ connectorId }) => connectorId === id) as unknown as Agent[],
       },
-      remote: { find: async (id, address) => (address === 'crm.virtual:8080' ? (remote.get(id) ?? []) : []) },
+      remote: { find: async (id) => remote.get(id) ?? [] },
     };
   });
 
@@ -62,9 +58,9 @@ describe('finding ways', () => {
     return 'nothing';
   };
 
-  it('takes all agents of the connector that knows the host', () => {
+  it('takes all agents of the one connector that the caller may use', () => {
     const ways = [addAgent('cn-1', 'a'), addAgent('cn-1', 'b')];
-    addAgent('cn-1', 'c', [{ ...CRM, host: 'erp.virtual' }]);
+    addAgent('cn-2', 'c');
     assert.deepEqual(findLocalWays(deps, CALL), { connectorId: 'cn-1', ways });
   });
 
@@ -91,16 +87,24 @@ describe('finding ways', () => {
     });
   }
 
-  it('does not guess between connectors that know the same host', async () => {
-    addAgent('cn-1', 'a');
-    const second = addAgent('cn-2', 'b');
-    assert.equal(await refusedWith(() => findLocalWays(deps, CALL)), 'invalid_request');
-    assert.deepEqual(findLocalWays(deps, { ...CALL, connectorId: 'cn-2' })?.ways, [second], 'one that is named');
-    const own = { ...CALL, caller: { ...CALLER, connectors: ['cn-2'] } };
-    assert.deepEqual(findLocalWays(deps, own)?.ways, [second], 'the only one of the caller');
-    enabled.delete('cn-1');
-    assert.deepEqual(findLocalWays(deps, CALL)?.ways, [second], 'the only one that is enabled');
-  });
+  // Of two companies each may call an application of its own by the same name.
+  const AWAY: Readonly<Record<string, readonly string[]>> = {
+    'both are here': ['cn-1', 'cn-2'],
+    'the right one is away': ['cn-2'],
+    'both are away': [],
+  };
+  for (const [name, here] of Object.entries(AWAY)) {
+    it(`does not guess between the connectors that a caller may use: ${name}`, async () => {
+      enabled.add('cn-2');
+      for (const id of here) addAgent(id, id);
+      remote.set('cn-1', [createFakeWay('gw-2', undefined)]);
+      assert.equal(await refusedWith(() => findLocalWays(deps, CALL)), 'invalid_request');
+      assert.equal(await refusedWith(() => findOtherWays(deps, CALL, false)), 'invalid_request');
+      assert.equal((await findOtherWays(deps, { ...CALL, connectorId: 'cn-1' }, false)).connectorId, 'cn-1', 'named');
+      const own = { ...CALL, caller: { ...CALLER, connectors: ['cn-1'] } };
+      assert.equal((await findOtherWays(deps, own, false)).connectorId, 'cn-1', 'the only one of the caller');
+    });
+  }
 
   it('finds a connector that was enabled a moment ago', async () => {
     enabled.clear();
@@ -114,9 +118,6 @@ describe('finding ways', () => {
     const way = createFakeWay('gw-2', undefined);
     remote.set('cn-1', [way]);
     assert.deepEqual(await findOtherWays(deps, CALL, false), { connectorId: 'cn-1', ways: [way] });
-    remote.set('cn-2', [createFakeWay('gw-3', undefined)]);
-    assert.equal(await refusedWith(() => findOtherWays(deps, CALL, false)), 'invalid_request');
-    assert.deepEqual((await findOtherWays(deps, { ...CALL, connectorId: 'cn-1' }, false)).ways, [way]);
   });
 
   const NOBODY: Readonly<Record<string, { call?: Partial<Call>; isHere?: boolean; code: string }>> = {

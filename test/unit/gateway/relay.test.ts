@@ -27,12 +27,11 @@ describe('relaying a request', () => {
     const deps: FindWaysDeps = {
       directory: {
         findConnector: (id) => ({ id, enabled: true }) as Connector,
-        list: () => [],
+        listEnabled: () => ['cn-1'],
         refreshOnMiss: async () => undefined,
       },
       roster: {
-        findByAddress: () => [Object.assign(way, { connectorId: 'cn-1' })] as unknown as Agent[],
-        findByConnector: () => [],
+        findByConnector: () => [way] as unknown as Agent[],
       },
       remote: { find: async () => [] },
     };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 
-import { Agent, createRoster, MAX_TOLD_ADDRESSES, pickWay, type Roster } from '../../../src/gateway/roster.ts';
+import { Agent, createRoster, pickWay, type Roster } from '../../../src/gateway/roster.ts';
 import type { TunnelConnection } from '../../../src/tunnel/messages.ts';
 import { createFakeWay, CRM } from './fake-way.ts';
 
@@ -27,22 +27,11 @@ describe('the roster', () => {
     const agent = createAgent('cn-1', 'a');
     roster.add(agent);
     assert.deepEqual(roster.findByConnector('cn-1'), []);
-    assert.deepEqual(roster.findByAddress('crm.virtual', 8080), []);
     assert.deepEqual(roster.all(), [agent], 'its status shows it');
     roster.setTable(agent, [CRM]);
     assert.deepEqual(roster.findByConnector('cn-1'), [agent]);
-    assert.deepEqual(roster.findByAddress('crm.virtual', 8080), [agent]);
-    assert.deepEqual(roster.findByAddress('crm.virtual', 80), []);
-  });
-
-  it('forgets the addresses of a table that was replaced', () => {
-    const agent = createAgent('cn-1', 'a');
-    roster.add(agent);
-    roster.setTable(agent, [CRM]);
-    roster.setTable(agent, [{ ...CRM, host: 'erp.virtual' }]);
-    assert.deepEqual(roster.findByAddress('crm.virtual', 8080), []);
-    assert.deepEqual(roster.findByAddress('erp.virtual', 8080), [agent]);
-    assert.deepEqual(roster.findByConnector('cn-1'), [agent], 'once');
+    roster.setTable(agent, []);
+    assert.deepEqual(roster.findByConnector('cn-1'), [agent], 'once, whatever it admits');
   });
 
   it('replaces the same connector, instance and worker, and nobody else', () => {
@@ -55,7 +44,8 @@ describe('the roster', () => {
     const ghostless = createAgent('cn-1', 'a');
     assert.equal(roster.add(ghostless), first);
     assert.deepEqual(new Set(roster.all()), new Set([ghostless, ...others]));
-    assert.deepEqual(roster.findByAddress('crm.virtual', 8080), others, 'the new one has said nothing yet');
+    const found = roster.findByConnector('cn-1');
+    assert.deepEqual(found, others.slice(0, 2), 'the new one has said nothing yet');
   });
 
   it('is not changed by the end of an agent whose place was taken', () => {
@@ -67,37 +57,24 @@ describe('the roster', () => {
     roster.remove(first);
     roster.setTable(first, [{ ...CRM, host: 'erp.virtual' }]);
     assert.deepEqual(roster.all(), [second]);
-    assert.deepEqual(roster.findByAddress('erp.virtual', 8080), []);
+    assert.deepEqual(roster.findByConnector('cn-1'), [second]);
   });
 
-  it('tells of those that come, say what they admit, and go', () => {
+  it('tells of those that come and go', () => {
     const agent = createAgent('cn-1', 'a');
     roster.add(agent);
     roster.setTable(agent, [CRM]);
     roster.remove(agent);
     roster.remove(agent);
-    assert.equal(changes, 3);
+    assert.equal(changes, 2);
     assert.deepEqual(roster.findByConnector('cn-1'), []);
   });
 
-  it('lists instances for the other nodes, with what they admit unless that is long', () => {
-    const agent = createAgent('cn-1', 'a', 2);
-    const told = {
-      connector: 'cn-1',
-      node: 'gw-1',
-      instance: 'a',
-      worker: 2,
-      hostname: 'host',
-      version: '1',
-      connectedAt: 1,
-    };
-    roster.add(agent);
-    assert.deepEqual(roster.toInstances('gw-1'), [told], 'not said yet');
-    roster.setTable(agent, [CRM]);
-    assert.deepEqual(roster.toInstances('gw-1'), [{ ...told, addresses: ['crm.virtual:8080'] }]);
-    const many = Array.from({ length: MAX_TOLD_ADDRESSES + 1 }, (_, at) => ({ ...CRM, port: at + 1 }));
-    roster.setTable(agent, many);
-    assert.deepEqual(roster.toInstances('gw-1'), [told]);
+  it('lists instances for the other nodes', () => {
+    roster.add(createAgent('cn-1', 'a', 2));
+    assert.deepEqual(roster.toInstances('gw-1'), [
+      { connector: 'cn-1', node: 'gw-1', instance: 'a', worker: 2, hostname: 'host', version: '1', connectedAt: 1 },
+    ]);
   });
 });
 

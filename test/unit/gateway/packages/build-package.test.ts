@@ -51,10 +51,12 @@ describe('the package of a connector', () => {
       assert.equal(await readFile(join(folder, 'credentials', 'ca.crt'), 'utf8'), ADDITION.caPem);
       const gateway: unknown = JSON.parse(await readFile(join(folder, 'config', 'gateway.json'), 'utf8'));
       assert.deepEqual(gateway, { id: ADDITION.connectorId, urls: ADDITION.gatewayUrls });
-      for (const name of ['logs', 'audits', 'run', 'config/configs']) {
+      for (const name of ['logs', 'audits', 'run', 'spool', 'config/configs']) {
         assert.ok((await stat(join(folder, name))).isDirectory(), name);
       }
-      assert.equal((await stat(join(folder, 'credentials'))).mode & 0o777, 0o700);
+      for (const name of ['credentials', 'spool']) {
+        assert.equal((await stat(join(folder, name))).mode & 0o777, 0o700, name);
+      }
       assert.equal((await stat(join(folder, 'koreconnector.sh'))).mode & 0o777, 0o755);
     });
   }
