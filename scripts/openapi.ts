@@ -101,7 +101,7 @@ The gateway's port for callers relays requests to applications behind a connecto
 path, method and answer are the application's:
 
 - as a forward proxy, in absolute form, with the caller's token in \`Proxy-Authorization\` (Bearer, or Basic as the user's name);
-  \`X-Connector\` names a connector where several know the host:
+  \`X-Connector\` names a connector where the caller may use several:
   \`printf 'proxy-user = "%s:"' "$CALLER_TOKEN" | curl -s -K - -x "$GATEWAY" http://crm.virtual:8080/api/orders\`
 - at \`/{connector}/{virtualhost}/{virtualport}/path\`, with the token in \`X-Connector-Authorization\` alike.
 

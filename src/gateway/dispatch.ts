@@ -50,7 +50,6 @@ export function dispatch(
   return new Dispatch(deps, call, head, isBodyless, handlers) satisfies DispatchedCall as DispatchedCall;
 }
 
-/** It is the owner of its streams, of which there is one at a time. */
 /** @throws AppError `head_too_large`: it is so on every way */
 function openWay(way: Way, head: RequestHead, handlers: StreamHandlers, isLast: boolean): TunnelStream | undefined {
   try {
@@ -60,6 +59,7 @@ function openWay(way: Way, head: RequestHead, handlers: StreamHandlers, isLast: 
   }
 }
 
+/** It is the owner of its streams, of which there is one at a time. */
 class Dispatch implements DispatchedCall, StreamHandlers {
   connectorId: string | undefined;
   wayLabel: string | undefined;

@@ -73,7 +73,7 @@ describe('the Dockerfile', () => {
     const user = findLast(runtime, 'USER')?.text;
     assert.equal(findLast(runtime, 'RUN')?.text, `install -d -o ${user} -g ${user} -m 0700 ${data} ${keys}`);
     assert.deepEqual(parseExecForm(findLast(runtime, 'VOLUME')?.text ?? ''), [data, keys]);
-    assert.equal(findLast(runtime, 'EXPOSE')?.text, '3000 4000');
+    assert.equal(findLast(runtime, 'EXPOSE')?.text, '3000 4000 8081 8443');
   });
 
   it('copies nothing that .dockerignore keeps out, and .dockerignore lets nothing else in', async () => {
