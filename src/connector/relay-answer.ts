@@ -1,10 +1,12 @@
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 
 import { AppError, type ErrorCode, ERRORS, toPublicMessage } from '../core/errors.ts';
-import { checkFields, FieldError } from '../tunnel/fields.ts';
+import { checkFields, dropHopByHop, FieldError } from '../tunnel/fields.ts';
 import { MAX_HEAD_BYTES } from '../tunnel/limits.ts';
 import type { Fields, ResponseHead, TunnelStream } from '../tunnel/messages.ts';
 
+const NO_CONTENT = 204;
+const CODING_FIELD = 'transfer-encoding';
 /** A reason as the other end of the tunnel accepts it. */
 const TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 const MAX_REASON_LENGTH = 200;
@@ -26,6 +28,29 @@ export function toResponseHead(status: number, reason: string, fields: Fields): 
   if (!(status >= 100 && status <= 599) || !areTellable(fields)) return undefined;
   const isTold = reason.length <= MAX_REASON_LENGTH && TEXT.test(reason);
   return { status, reason: isTold ? reason : '', fields };
+}
+
+/**
+ * The head of an application's final answer.
+ * @returns undefined where it cannot be told, or its body has a transfer coding of which the caller would not learn
+ */
+export function toFinalHead(answer: IncomingMessage): ResponseHead | undefined {
+  const { statusCode = 0, statusMessage = '', rawHeaders } = answer;
+  if (statusCode < 200 || !isPlainlyCoded(rawHeaders)) return undefined;
+  // The length of what is not there (RFC 9110 §8.6).
+  const fields = dropHopByHop(rawHeaders, statusCode === NO_CONTENT ? ['content-length'] : []);
+  return toResponseHead(statusCode, statusMessage, fields);
+}
+
+/** Whether Node's parser has taken off what transfer codings there are (RFC 9112 §7). */
+function isPlainlyCoded(rawHeaders: Fields): boolean {
+  let codings = 0;
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] as string;
+    if (name.length !== CODING_FIELD.length || name.toLowerCase() !== CODING_FIELD) continue;
+    if (++codings > 1 || !/^(?:chunked|identity)$/i.test(rawHeaders[at + 1] as string)) return false;
+  }
+  return true;
 }
 
 /** Whether header fields or trailers fit into the tunnel, by form, number and size. */

@@ -1,6 +1,9 @@
 import type { ClientRequest, IncomingMessage, InformationEvent } from 'node:http';
 import type { Socket } from 'node:net';
 
+/** Informational answers (100, 103 …) that an application may send before the final one. */
+export const MAX_INFORMATIONAL = 32;
+
 /** Whom a request to an application tells what happens to it. */
 export interface ExchangeListener {
   takeResponse(response: IncomingMessage): void;

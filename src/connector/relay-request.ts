@@ -7,25 +7,19 @@ import { dropHopByHop, isIdempotent, toTrailers } from '../tunnel/fields.ts';
 import type { Fields, StreamHandlers, TunnelStream } from '../tunnel/messages.ts';
 import { ConnectTimeout } from './backend.ts';
 import type { Errand } from './errand.ts';
-import { answerError, areTellable, toFailure, toResponseHead } from './relay-answer.ts';
-import { type ExchangeListener, listenToRequest, listenToResponse } from './relay-events.ts';
+import { answerError, areTellable, toFailure, toFinalHead, toResponseHead } from './relay-answer.ts';
+import { type ExchangeListener, listenToRequest, listenToResponse, MAX_INFORMATIONAL } from './relay-events.ts';
 import { RawRelay, SWITCHING_PROTOCOLS, toUpgradeHead } from './relay-upgrade.ts';
+import { MAX_PAUSE_MS, Pause } from './pause.ts';
 import { RequestBody } from './request-body.ts';
-import { type Outcome, toResetCode, toResetVerdict, toVerdict, type Verdict } from './request-record.ts';
+import { type OnOver, toResetCode, toResetVerdict, toVerdict, type Verdict } from './request-record.ts';
 
-/** Informational answers (100, 103 …) that an application may send before the final one. */
-export const MAX_INFORMATIONAL = 32;
-
-const onTimer = (exchange: Exchange): void => exchange.takeTimeout();
-
-/**
- * One request between the tunnel and an application, streamed both ways. `on…` is called for what comes from the tunnel,
- * `take…` for what comes from the application or the clock.
- */
+/** One request, streamed both ways. `on…` is called for what the tunnel brings, `take…` for the application and the clock. */
 export class Exchange implements StreamHandlers, ExchangeListener {
   readonly #stream: TunnelStream;
   readonly #errand: Errand;
-  readonly #onOver: (outcome: Outcome) => void;
+  readonly #onOver: OnOver;
+  readonly #pause: Pause;
   readonly #body: RequestBody;
   readonly #timer: NodeJS.Timeout;
   #request: ClientRequest | undefined;
@@ -36,18 +30,21 @@ export class Exchange implements StreamHandlers, ExchangeListener {
   #responseBytes = 0;
   #informational = 0;
   #isAnswered = false;
-  #isPaused = false;
   #hasRetried = false;
   #isReported = false;
   /** Nothing more is expected of the application. */
   #isDone = false;
 
-  constructor(stream: TunnelStream, errand: Errand, isLast: boolean, onOver: (outcome: Outcome) => void) {
+  constructor(stream: TunnelStream, errand: Errand, isLast: boolean, onOver: OnOver, maxPauseMs = MAX_PAUSE_MS) {
     this.#stream = stream;
     this.#errand = errand;
     this.#onOver = onOver;
     this.#body = new RequestBody(stream, errand.bodyBytes, isLast);
-    this.#timer = setTimeout(onTimer, errand.backend.timeoutMs, this);
+    this.#timer = setTimeout(() => this.takeTimeout(), errand.backend.timeoutMs);
+    this.#pause = new Pause(maxPauseMs, () => {
+      stream.reset('cancelled');
+      this.onReset('cancelled', 'the caller took nothing for too long');
+    });
     this.#send();
   }
 
@@ -68,16 +65,16 @@ export class Exchange implements StreamHandlers, ExchangeListener {
     this.#settle();
   }
 
-  onReset(code: ResetCode): void {
+  onReset(code: ResetCode, detail = `the stream was cut: ${code}`): void {
     this.#isDone = true;
     this.#body.stop();
     this.#raw?.destroy();
     this.#request?.destroy();
-    this.#report(toResetVerdict(code), `the stream was cut: ${code}`);
+    this.#report(toResetVerdict(code), detail);
   }
 
   onDrain(): void {
-    this.#isPaused = false;
+    this.#pause.end();
     this.#timer.refresh();
     if (this.#raw !== undefined) this.#raw.onDrain();
     else this.#response?.resume();
@@ -85,16 +82,18 @@ export class Exchange implements StreamHandlers, ExchangeListener {
 
   takeResponse(response: IncomingMessage): void {
     if (this.#isDone) return;
-    const { statusCode = 0, statusMessage = '', rawHeaders } = response;
-    const head = toResponseHead(statusCode, statusMessage, dropHopByHop(rawHeaders));
-    if (head === undefined || statusCode < 200) {
-      this.#fail('application_failed', new Error(`the head of the answer cannot be told (status ${statusCode})`));
+    const head = toFinalHead(response);
+    if (head === undefined) {
+      this.#fail(
+        'application_failed',
+        new Error(`the head of the answer cannot be told (status ${response.statusCode})`),
+      );
       return;
     }
     this.#timer.refresh();
     this.#response = response;
-    this.#status = statusCode;
-    this.#isAnswered = this.#errand.method === 'HEAD' || statusCode === 204 || statusCode === 304;
+    this.#status = head.status;
+    this.#isAnswered = this.#errand.method === 'HEAD' || head.status === 204 || head.status === 304;
     this.#stream.respond(head, this.#isAnswered);
     listenToResponse(response, this);
   }
@@ -156,8 +155,7 @@ export class Exchange implements StreamHandlers, ExchangeListener {
     if (this.#isDone || this.#isAnswered) return;
     this.#timer.refresh();
     this.#responseBytes += chunk.length;
-    this.#isPaused = !this.#stream.write(chunk);
-    if (this.#isPaused) this.#response?.pause();
+    if (!this.#stream.write(chunk)) this.#pause.begin(this.#response);
   }
 
   takeBodyEnd(): void {
@@ -185,7 +183,7 @@ export class Exchange implements StreamHandlers, ExchangeListener {
     if (this.#isDone) return;
     const awaitsCaller = !this.#body.isEnded && !this.#body.isWaiting && this.#status === 0;
     // How long a caller may take is for the gateway to say.
-    if (this.#isPaused || awaitsCaller || this.#isAnswered) this.#timer.refresh();
+    if (this.#pause.isOn || awaitsCaller || this.#isAnswered) this.#timer.refresh();
     else this.#fail('application_timeout', new Error('nothing came in time'));
   }
 
@@ -239,6 +237,7 @@ export class Exchange implements StreamHandlers, ExchangeListener {
     if (this.#isReported) return;
     this.#isReported = true;
     clearTimeout(this.#timer);
+    this.#pause.end();
     this.#onOver({
       verdict,
       status: this.#status,

@@ -24,6 +24,9 @@ export interface Outcome {
   readonly detail?: string;
 }
 
+/** Told once how a request went. */
+export type OnOver = (outcome: Outcome) => void;
+
 /** One request as the audit log is told of it, when it is over. */
 export interface RequestRecord extends Outcome {
   readonly requestId: string | undefined;

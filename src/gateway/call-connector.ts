@@ -141,7 +141,7 @@ class OneCall implements CallHandlers {
     }
     // Not `for await`: to leave it would destroy the caller's connection, the answer unsent.
     body.on('data', (chunk: Buffer) => {
-      if (!this.#body.destroyed && !sent.write(chunk)) body.pause();
+      if (!sent.write(chunk)) body.pause();
     });
     finished(body, { writable: false }, (cause) => {
       if (!cause) {

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { AppError, toAppError } from '../core/errors.ts';
-import { checkFields, dropHopByHop, FieldError, findLength, toTrailers } from '../tunnel/fields.ts';
+import { checkFields, dropHopByHop, FieldError, toTrailers } from '../tunnel/fields.ts';
 import type { Fields, ResponseHead } from '../tunnel/messages.ts';
+import { findBodyBytes } from './answer-body.ts';
 import { dispatch, type CallHandlers, type DispatchedCall } from './dispatch.ts';
 import type { Call, FindWaysDeps } from './find-ways.ts';
 import { isWithoutBody, toRequestHead } from './relay-head.ts';
@@ -15,9 +16,12 @@ export const RELAY_IDLE_TIMEOUT_MS = 600_000;
 export const UPLOAD_IDLE_TIMEOUT_MS = 60_000;
 
 const OURS_IN_ANSWERS: readonly string[] = [ERROR_FIELD.toLowerCase()];
+/** RFC 9110 §8.6: it has no length. */
+const OURS_WITHOUT_BODY: readonly string[] = [...OURS_IN_ANSWERS, 'content-length'];
 const CONTINUE = 100;
 const SWITCHING_PROTOCOLS = 101;
 const EARLY_HINTS = 103;
+const NO_CONTENT = 204;
 
 /** What became of a relayed request, for its line in the log. */
 export interface RelayRecord {
@@ -94,8 +98,8 @@ export class Relay implements CallHandlers {
       this.#inform(status, fields);
       return;
     }
-    const kept = dropHopByHop(fields, OURS_IN_ANSWERS);
-    this.#expectedBytes = this.#readLength(status, kept);
+    const kept = dropHopByHop(fields, status === NO_CONTENT ? OURS_WITHOUT_BODY : OURS_IN_ANSWERS);
+    this.#expectedBytes = findBodyBytes(this.#req.method ?? '', status, kept);
     this.#isEndedByClosing = this.#expectedBytes === undefined && this.#req.httpVersion === '1.0';
     if (connectorError !== undefined) kept.push(ERROR_FIELD, connectorError);
     // The answer was given before the request was read: the rest must not be taken for the next one.
@@ -192,11 +196,6 @@ export class Relay implements CallHandlers {
     } catch {
       // Node knows fewer forms of links than there are: a hint may be left out.
     }
-  }
-
-  #readLength(status: number, fields: Fields): number | undefined {
-    if (this.#req.method === 'HEAD' || status === 304 || status === 204) return 0;
-    return findLength(fields);
   }
 
   #release(): void {

@@ -25,7 +25,8 @@ const OF_CONNECTION: ReadonlySet<number> = new Set([FRAME.hello, FRAME.ping, FRA
 /** How many times its own size a part of a body may keep in memory. */
 const MAX_PINNED = 4;
 
-const IGNORED: StreamHandlers = { onData: () => undefined, onEnd: () => undefined, onReset: () => undefined };
+/** Until the owner has said who takes the stream. */
+const NOBODY: StreamHandlers = { onData: () => undefined, onEnd: () => undefined, onReset: () => undefined };
 
 /** Takes the frames of the other end to where they belong. @throws FrameError for what must not come */
 export class Incoming implements FrameSink {
@@ -108,7 +109,7 @@ export class Incoming implements FrameSink {
   #takeRequest(streamId: number, payload: Buffer, isEnd: boolean): void {
     checkHeadSize(payload);
     const head = parseRequestHead(payload);
-    const stream = this.#streams.addTheirs(streamId, isEnd, IGNORED);
+    const stream = this.#streams.addTheirs(streamId, isEnd, NOBODY);
     if (stream === undefined) {
       this.#host.sendControl(toNumberFrame(FRAME.reset, streamId, RESET_CODES.refused));
       return;
@@ -118,7 +119,9 @@ export class Incoming implements FrameSink {
       return;
     }
     const handlers = this.#handlers.onStream(stream, head, isEnd);
-    if (handlers !== undefined) stream.handlers = handlers;
+    // SECURITY: what nobody reads must not be held, by however many streams.
+    if (handlers === undefined) stream.ignoreRest();
+    else stream.handlers = handlers;
   }
 
   #takeReset(streamId: number, payload: Buffer): void {

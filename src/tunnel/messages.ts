@@ -82,6 +82,11 @@ export interface TunnelStream {
   end(trailers?: Fields): void;
   /** Cuts the stream; nothing is heard of it any more. */
   reset(code: ResetCode): void;
+  /**
+   * Hears nothing more of what the other end sends: it is dropped, and the stream is cut once this end is complete,
+   * unless the other end was first.
+   */
+  ignoreRest(): void;
   /** Says that so many received bytes are dealt with, so that more may come. */
   consumed(bytes: number): void;
 }
@@ -101,7 +106,7 @@ export interface Closed {
 export interface ConnectionHandlers {
   /** The other end's HELLO. A gateway answers by {@link TunnelConnection.welcome} once it has judged, or closes. */
   onHello(hello: Hello): void;
-  /** The other end opened a stream. What is returned takes its body; a stream that was reset meanwhile needs none. */
+  /** The other end opened a stream. What is returned takes its body; without it the body is ignored. */
   onStream(stream: TunnelStream, head: RequestHead, isLast: boolean): StreamHandlers | undefined;
   /** The agent's table, the first or a new one, as JSON. */
   onTable?(json: string): void;

@@ -21,14 +21,16 @@ export interface BufferBudget {
 export const createBufferBudget = (): BufferBudget => ({ bufferedBytes: 0, grownBytes: 0, holders: new Set() });
 
 /**
- * Cuts the stream that holds most, on whichever connection, if all hold too much together.
- * SECURITY: readers that are slow must not fill the process's memory, however many they are, nor cost others their streams.
+ * Cuts a stream if all hold too much together: of the connection that holds most, the one that holds most.
+ * SECURITY: readers that are slow must not fill the process's memory, however many they are, nor cost others their
+ * streams: one connection with many small hoards goes before another one's single large stream.
  */
 export function relieve(budget: BufferBudget): void {
   if (budget.bufferedBytes <= MAX_PROCESS_BUFFER_BYTES) return;
   let fullest: ReceiveWindow | undefined;
   for (const window of budget.holders) {
-    if (fullest === undefined || window.heldBytes > fullest.heldBytes) fullest = window;
+    const ahead = fullest === undefined ? 1 : window.connectionBytes - fullest.connectionBytes;
+    if (ahead > 0 || (ahead === 0 && window.heldBytes > (fullest?.heldBytes ?? 0))) fullest = window;
   }
   fullest?.cut();
 }
@@ -66,6 +68,11 @@ export class ReceiveWindow {
   /** What that takes of the budgets, in bytes. */
   get heldBytes(): number {
     return this.#held;
+  }
+
+  /** What all the streams of its connection take, in bytes. */
+  get connectionBytes(): number {
+    return this.#connection.bufferedBytes;
   }
 
   /** @returns false where the other end sent more than it may */

@@ -17,6 +17,7 @@ import type { StreamHost } from './stream-host.ts';
 /** The highest sum of credit: more is a mistake of the other end. */
 const MAX_CREDIT_BYTES = 0x7fff_ffff;
 const NO_TRAILERS: Fields = [];
+const IGNORING = { onEnd: () => undefined, onReset: () => undefined };
 
 /** A stream of a connection. What begins with `take` is called by the connection for what came from the other end. */
 export class Stream implements TunnelStream {
@@ -35,6 +36,7 @@ export class Stream implements TunnelStream {
   #isEnded = false;
   #isSent = false;
   #isReceived: boolean;
+  #isIgnoring = false;
   #isAnswered = false;
   #informationalHeads = 0;
   #isCut = false;
@@ -113,6 +115,13 @@ export class Stream implements TunnelStream {
     this.#cut();
   }
 
+  ignoreRest(): void {
+    this.#isIgnoring = true;
+    this.#handlers = { ...IGNORING, onData: (part) => this.consumed(part.length) };
+    this.consumed(this.#window.unconsumedBytes);
+    if (this.#isSent && !this.isClosed) this.reset('refused');
+  }
+
   consumed(bytes: number): void {
     if (this.#isCut || !(bytes > 0)) return;
     if (this.#isReceived) {
@@ -135,7 +144,8 @@ export class Stream implements TunnelStream {
   markSent(): void {
     this.#isEnded = true;
     this.#isSent = true;
-    this.#closeIfWhole();
+    if (this.#isIgnoring && !this.isClosed) this.reset('refused');
+    else this.#closeIfWhole();
   }
 
   /** Puts at most one frame into `batch`. @returns its bytes */

@@ -3,7 +3,9 @@ import { writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { createSecureContext } from 'node:tls';
 import type { RequestListener } from 'node:http';
@@ -13,6 +15,7 @@ import { createDirectCalls } from '../../src/gateway/service-calls/direct-calls.
 import { parseHostRules } from '../../src/gateway/service-calls/host-rules.ts';
 import { CALL_LIMITS } from '../../src/gateway/service-calls/limits.ts';
 import { parseServiceUrl } from '../../src/gateway/service-calls/service-url.ts';
+import { CRM, type FakeStream, startConnectorCaller } from '../unit/gateway/fake-way.ts';
 import { startChild, waitUntilReady } from '../support/child.ts';
 import {
   type Certificates,
@@ -132,6 +135,7 @@ describe('a streamed answer', () => {
     'without a length': [(_req, res) => void res.writeHead(200, { 'X-A': 'b' }).write('a', () => res.end('bc')), {}, '200', 'abc', null],
     'to a HEAD': [(_req, res) => res.writeHead(200, { 'content-length': '9', 'X-A': 'b' }).end(), { method: 'HEAD' }, '200', '', null],
     'without a body': [(_req, res) => res.writeHead(204, { 'X-A': 'b' }).end(), {}, '204', '', null],
+    'without a body, with a length': [(_req, res) => void res.socket?.write('HTTP/1.1 204 No Content\r\nX-A: b\r\nContent-Length: 90\r\n\r\n'), {}, '204', '', null],
     'not modified': [(_req, res) => res.writeHead(304, { 'content-length': '9', 'X-A': 'b' }).end(), {}, '304', '', null],
   }; // prettier-ignore
   for (const [name, [answer, call, status, body, length]] of Object.entries(ANSWERS)) {
@@ -259,5 +263,76 @@ describe('a streamed body', () => {
     const json = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
     assert.equal(json['status'], 413);
     sent.destroy();
+  });
+});
+
+describe('a streamed answer through a connector', () => {
+  const INJECTED = 'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nINJECTED';
+  const NEXT = 'GET /nothing HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n';
+
+  const startCaller = async (t: TestContext) => {
+    const { way, hasConnector, callConnector } = startConnectorCaller();
+    const { port } = await startGateway(t, {
+      identities: certificates.identities,
+      hosts: [],
+      hasConnector,
+      callConnector,
+    });
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+    t.after(() => socket.destroy());
+    const send = (call: object, rest: string): void => {
+      const header = toHeader({ via: 'connector', url: `http://${CRM.host}:${CRM.port}/api/x`, ...call });
+      socket.write(`POST /service-calls HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer ${TOKEN}\r\nX-Service-Call: ${header}\r\n${rest}`);
+    }; // prettier-ignore
+    const waitForStream = async (): Promise<FakeStream> => {
+      for (;;) {
+        const [stream] = way.streams;
+        if (stream !== undefined) return stream;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    return { socket, send, waitForStream };
+  };
+
+  const DESYNC: Readonly<Record<string, readonly [string, string]>> = {
+    'longer than its length: nothing is behind it': ['5', `hello${INJECTED}`],
+    'shorter than its length: it does not swallow the next': ['90', 'hello'],
+  };
+  for (const [name, [length, body]] of Object.entries(DESYNC)) {
+    it(`that is ${name}`, async (t) => {
+      const { socket, send, waitForStream } = await startCaller(t);
+      send({ stream: true }, `\r\n${NEXT}`);
+      const received = text(socket).catch(() => 'cut');
+      const { handlers } = await waitForStream();
+      handlers.onResponse?.({ status: 200, reason: 'OK', fields: ['Content-Length', length] });
+      handlers.onData(Buffer.from(body));
+      handlers.onEnd([]);
+      assert.doesNotMatch(await received, /INJECTED|hello[^]*HTTP\/1\.1/);
+    });
+  }
+
+  const EMPTY: Readonly<Record<string, readonly [string, number]>> = { HEAD: ['HEAD', 200], 204: ['GET', 204], 304: ['GET', 304] }; // prettier-ignore
+  for (const [name, [method, status]] of Object.entries(EMPTY)) {
+    it(`announces no length for what has no body: ${name}`, async (t) => {
+      const { socket, send, waitForStream } = await startCaller(t);
+      send({ stream: true, method }, `\r\n${NEXT}`);
+      const received = text(socket);
+      const { handlers } = await waitForStream();
+      handlers.onResponse?.({ status, reason: '', fields: ['Content-Length', '90'] });
+      handlers.onEnd([]);
+      const answer = await received;
+      assert.doesNotMatch(answer, /content-length: 90/i);
+      assert.match(answer, /\r\n0\r\n\r\nHTTP\/1\.1 404 /, 'the next answer is whole');
+    });
+  }
+
+  it('that fails while the body still comes is told, the connection whole until then', async (t) => {
+    const { socket, send, waitForStream } = await startCaller(t);
+    send({ method: 'POST' }, 'Content-Length: 10\r\n\r\n12345');
+    const received = text(socket);
+    const stream = await waitForStream();
+    stream.handlers.onReset('backend_failed');
+    socket.write('67890');
+    assert.match(await received, /^HTTP\/1\.1 502 /);
   });
 });

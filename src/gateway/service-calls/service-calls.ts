@@ -117,7 +117,8 @@ export function createServiceCalls(deps: ServiceCallsDeps): ServiceCalls {
       try {
         const answer = await (call.via === 'direct' ? direct(call, body, cut) : through(call, body, context, cut));
         status = answer.status;
-        answer.body.once('close', finish);
+        if (answer.body.closed) finish();
+        else answer.body.once('close', finish);
         return answer;
       } catch (error) {
         finish();

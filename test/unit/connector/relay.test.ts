@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { BACKEND_IDLE_MS, MAX_BACKEND_HEAD_BYTES } from '../../../src/connector/backend.ts';
 import type { Mapping } from '../../../src/connector/config/agent-config.ts';
-import { MAX_INFORMATIONAL } from '../../../src/connector/relay-request.ts';
+import { MAX_INFORMATIONAL } from '../../../src/connector/relay-events.ts';
 import type { RequestHead } from '../../../src/tunnel/messages.ts';
 import {
   type RawBackend,
@@ -166,6 +166,9 @@ describe('an answer through the relay', () => {
       'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n', { method: 'HEAD' }, { status: 200, body: '', fields: ['Content-Length', '99'] },
     ],
     'of 304 has no body and keeps its length': ['HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n', {}, { status: 304, body: '' }],
+    'of 204 loses a length that it cannot have': [
+      'HTTP/1.1 204 No Content\r\nX-A: b\r\nContent-Length: 90\r\n\r\n', {}, { status: 204, body: '', fields: ['X-A', 'b'] },
+    ],
     'of 204': ['HTTP/1.1 204 No Content\r\n\r\n', {}, { status: 204, body: '' }],
     'that ends with its connection': ['HTTP/1.0 200 OK\r\n\r\nall of it', {}, { status: 200, body: 'all of it' }],
     'with a strange reason': ['HTTP/1.1 299 caf\xe9\r\nContent-Length: 0\r\n\r\n', {}, { status: 299 }],
@@ -236,6 +239,10 @@ describe('an answer through the relay', () => {
     'its status is none': say('HTTP/1.1 999 Far\r\nContent-Length: 0\r\n\r\n'),
     'it upgrades uninvited': say('HTTP/1.1 101 Yes\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'),
     'length and chunks at once': say('HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
+    'a transfer coding inside the chunks': say('HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'),
+    'a transfer coding in a field of its own': say('HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'),
+    'chunks inside the chunks': say('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'),
+    'a transfer coding without chunks': sayAndEnd('HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok'),
     'two lengths': say('HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd'),
     'informational answers without end': say('HTTP/1.1 103 Early\r\n\r\n'.repeat(MAX_INFORMATIONAL + 1)),
   }; // prettier-ignore
@@ -464,7 +471,10 @@ describe('a connection that is kept', () => {
       const call = relay.call(toHead());
       await call.head;
       relay.relay.update([toMapping(port, { virtualHost: 'new.virtual' })]);
-      assert.equal((await relay.ask()).head?.connectorError, 'application_unknown');
+      const { head } = await relay.ask();
+      assert.equal(head?.connectorError, 'application_unknown');
+      assert.equal(head.reason, 'Forbidden');
+      assert.deepEqual(head.fields.slice(-2), ['Cache-Control', 'no-store']);
       assert.equal((await relay.ask({ to: { host: 'new.virtual', port: 80 } })).body.toString(), 'ok');
       release();
       assert.equal((await call.answer).body.toString(), 'late');

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
@@ -70,10 +71,15 @@ describe('a service call through a connector', () => {
     it(`fails where the body is ${name}`, async () => {
       const { answer, stream } = start({ method });
       stream.handlers.onResponse?.(head);
-      const received = read(answer);
+      const { body } = await answer;
+      let received = '';
+      body.on('data', (chunk: Buffer) => (received += chunk.toString()));
+      const closed = once(body, 'close');
       for (const part of parts) stream.handlers.onData(Buffer.from(part));
       stream.handlers.onEnd([]);
-      await assert.rejects(received, failsAs('application_failed'));
+      await assert.rejects(closed, failsAs('application_failed'));
+      assert.equal(body.readableEnded, false);
+      assert.doesNotMatch(received, /HTTP/);
       assert.equal(stream.resetWith, 'cancelled');
     });
   }

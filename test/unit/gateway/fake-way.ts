@@ -91,6 +91,7 @@ function createFakeStream(head: RequestHead, handlers: StreamHandlers): FakeStre
     },
     end: (trailers = []) => void (state.ended = trailers),
     reset: (code) => void (state.resetWith = code),
+    ignoreRest: () => undefined,
     consumed: () => undefined,
   };
 }

@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 
+import { RESET_CODES } from '../../../src/tunnel/codes.ts';
 import {
   INITIAL_WINDOW_BYTES,
   MAX_CONNECTION_GROWTH_BYTES,
@@ -238,6 +239,68 @@ describe('the memory of a process', () => {
     await until(() => budget.holders.size === 0);
     assert.equal(budget.bufferedBytes, elsewhere);
     await Promise.all(ends.map((pair) => pair.stop()));
+  });
+
+  it('is freed by the connection that holds most, though each of its streams holds little', async () => {
+    const budget = createBufferBudget();
+    const ends = await Promise.all([0, 1].map(() => createPair({ agent: { isReading: false, budget } })));
+    const [honest, hostile] = ends as [Pair, Pair];
+    const bulk = openHeard(honest.gateway.connection, false);
+    bulk.stream.write(Buffer.alloc(60_000));
+    const hoards = Array.from({ length: 10 }, () => openHeard(hostile.gateway.connection, false));
+    for (const { stream } of hoards) stream.write(Buffer.alloc(20_000));
+    const received = ({ agent }: Pair): number => sum(agent.taken.map(({ heard }) => heard.bytes));
+    await until(() => received(honest) === 60_000 && received(hostile) === 200_000);
+    budget.bufferedBytes += MAX_PROCESS_BUFFER_BYTES - budget.bufferedBytes;
+    hoards[0]?.stream.write(Buffer.alloc(1));
+    await until(() => [bulk, ...hoards].some(({ heard }) => heard.isOver));
+    assert.deepEqual([bulk.heard.calls, hoards[0]?.heard.calls], [[], ['reset limit']]);
+    assert.equal(hoards.filter(({ heard }) => heard.isOver).length, 1);
+    await Promise.all(ends.map((pair) => pair.stop()));
+  });
+
+  it('is not taken by a stream that nobody reads', async () => {
+    const pair = await createRawPair({ handlers: { onStream: () => undefined } });
+    pair.send(request(2), data(2, 40_000));
+    assert.equal((await pair.frame(TYPE.window, 2)).payload.readUInt32BE(), 40_000);
+    assert.deepEqual([pair.end.budget.bufferedBytes, pair.end.budget.holders.size], [0, 0]);
+    pair.stop();
+  });
+
+  const ANSWERS: Record<string, (stream: TunnelStream) => void> = {
+    'a head alone': (stream) => stream.respond(RESPONSE, true),
+    'a head and a body': (stream) => {
+      stream.respond(RESPONSE);
+      stream.write(Buffer.alloc(100));
+      stream.end();
+    },
+  };
+  for (const [what, answer] of Object.entries(ANSWERS)) {
+    it(`an ignored stream is cut behind its answer, and not before: ${what}`, async () => {
+      const pair = await createRawPair({ handlers: { onStream: (stream) => answer(stream) as undefined } });
+      pair.send(request(2), data(2, 10_000));
+      const { payload } = await pair.frame(TYPE.reset, 2);
+      assert.equal(payload.readUInt32BE(), RESET_CODES.refused);
+      const order = pair.frames.filter(({ id }) => id === 2).map(({ type, flags }) => [type, flags]);
+      assert.deepEqual(order.at(-1)?.[0], TYPE.reset);
+      assert.deepEqual(order.at(-2)?.[1], END);
+      pair.send(data(2, 65_536), data(2, 65_536), toBytes(TYPE.data, END, 2, Buffer.alloc(1)));
+      await pair.settle();
+      assert.deepEqual([pair.end.budget.bufferedBytes, pair.end.connection.streamCount, pair.end.closes], [0, 0, []]);
+      pair.stop();
+    });
+  }
+
+  it('an ignored stream whose request is whole is over without a word', async () => {
+    const pair = await createRawPair({
+      handlers: { onStream: (stream) => stream.respond(RESPONSE, true) as undefined },
+    });
+    pair.send(toJsonBytes(TYPE.request, END, 2, REQUEST));
+    await pair.frame(TYPE.response, 2);
+    await pair.settle();
+    assert.equal(pair.frames.filter(({ type }) => type === TYPE.reset).length, 0);
+    assert.equal(pair.end.connection.streamCount, 0);
+    pair.stop();
   });
 
   it('is freed by one that is complete and unread, too', async () => {

@@ -9,18 +9,19 @@ import { AppError } from '../../../../src/core/errors.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { signWebhook, toSigningKey } from '../../../../src/core/webhook-signature.ts';
 import type { Agent } from '../../../../src/gateway/roster.ts';
-import { createServices, SERVICE_BODY_TIMEOUT_MS } from '../../../../src/gateway/services/create-services.ts';
+import { MAX_ARRIVING_PER_CONNECTOR } from '../../../../src/gateway/services/arriving-bodies.ts';
+import { createServices } from '../../../../src/gateway/services/create-services.ts';
 import { MAX_SERVICE_CALLS, MAX_SERVICE_CALLS_PER_CONNECTOR } from '../../../../src/gateway/services/places.ts';
 import { createRenewalService } from '../../../../src/gateway/services/renewal.ts';
 import type { Service } from '../../../../src/gateway/services/service.ts';
 import { createWebhookService, type WebhookDeps } from '../../../../src/gateway/services/webhooks.ts';
 import { createConnection } from '../../../../src/tunnel/connection.ts';
-import type { TunnelConnection } from '../../../../src/tunnel/messages.ts';
+import type { RequestHead, TunnelConnection } from '../../../../src/tunnel/messages.ts';
 import { createBufferBudget } from '../../../../src/tunnel/receive-window.ts';
 import { MAX_WEBHOOK_BYTES, RENEWAL_PATH, toWebhookPath } from '../../../../src/tunnel/services.ts';
 import { waitUntil } from '../../../support/connector-chain.ts';
 import { createFakeClock } from '../../../support/fake-clock.ts';
-import { createSocketPair, openCall, toHello } from '../../../support/tunnel-pair.ts';
+import { createSocketPair, openCall, toHello, type TunnelCall } from '../../../support/tunnel-pair.ts';
 import { KEYS, startOpenssl } from '../openssl.ts';
 import { NOW, startRegistries } from '../registries-under-test.ts';
 
@@ -36,11 +37,21 @@ async function startTunnel(
 ): Promise<TunnelConnection> {
   const nothing: Service = { maxBytes: 0, serve: () => Promise.reject(new AppError('not_found')) };
   const take = createServices({ webhook: nothing, renewal: nothing, ...services }, silent, timeoutMs);
+  return connect(t, take, agent);
+}
+
+/** An agent's end of a tunnel to a gateway that serves several. */
+async function connect(
+  t: TestContext,
+  take: ReturnType<typeof createServices>,
+  agent: Pick<Agent, 'connectorId' | 'serial'>,
+  budget = createBufferBudget(),
+): Promise<TunnelConnection> {
   const [one, other] = await createSocketPair();
   const gateway = createConnection({
     role: 'gateway',
     socket: one,
-    budget: createBufferBudget(),
+    budget,
     handlers: {
       onHello: () => gateway.welcome(toHello('gw')),
       onStream: (stream, head, isLast) => take(stream, head, isLast, agent as Agent),
@@ -59,6 +70,9 @@ async function startTunnel(
   t.after(() => gateway.close('drain', 'the test is over'));
   return opened;
 }
+
+/** Begins a body and does not end it. */
+const send = ({ stream }: TunnelCall, bytes = 30_000): void => void stream.write(Buffer.alloc(bytes));
 
 interface Received {
   readonly method: string | undefined;
@@ -272,6 +286,67 @@ describe('the services of a gateway', () => {
     const head = { to: { service: 'webhook' }, method: 'POST', target: '/', fields: [] } as const;
     const { head: answered } = await openCall(tunnel, head, false).answer;
     assert.deepEqual([answered?.status, answered?.connectorError], [504, 'service_timeout']);
+  });
+
+  const WEBHOOK = { to: { service: 'webhook' }, method: 'POST', target: '/', fields: [] } as const;
+  const RENEWAL = { ...WEBHOOK, to: { service: 'renewal' } } as const;
+  const done: Service = {
+    maxBytes: MAX_WEBHOOK_BYTES,
+    serve: () => Promise.resolve({ status: 200, fields: [], body: '' }),
+  };
+  const isDone = async (tunnel: TunnelConnection, head: RequestHead): Promise<number | undefined> =>
+    (await openCall(tunnel, head, true).answer).head?.status;
+
+  const endless: Record<string, (tunnel: TunnelConnection) => void> = {
+    'that is no service': (tunnel) => send(openCall(tunnel, { ...WEBHOOK, method: 'GET' }, false)),
+    'that is too large': (tunnel) => send(openCall(tunnel, RENEWAL, false)),
+  };
+  for (const [what, begin] of Object.entries(endless)) {
+    it(`hold nothing of a request without end ${what}, and cut it`, async (t) => {
+      const budget = createBufferBudget();
+      const tunnel = await connect(
+        t,
+        createServices({ webhook: done, renewal: { ...done, maxBytes: 1_000 } }, silent),
+        agent,
+        budget,
+      );
+      for (let at = 0; at < 50; at++) begin(tunnel);
+      await waitUntil('all are cut', () => tunnel.streamCount === 0);
+      assert.equal(await isDone(tunnel, WEBHOOK), 200);
+      assert.deepEqual([budget.bufferedBytes, budget.holders.size], [0, 0]);
+    });
+  }
+
+  it('are not kept from others, nor from its own renewal, by connectors whose bodies never end', async (t) => {
+    const take = createServices({ webhook: done, renewal: done }, silent);
+    const hostile = await Promise.all(
+      Array.from({ length: 6 }, (_, at) => connect(t, take, { connectorId: `cn-evil-${at}`, serial: '01' })),
+    );
+    for (const tunnel of hostile) {
+      for (let at = 0; at < MAX_SERVICE_CALLS_PER_CONNECTOR * 2; at++) send(openCall(tunnel, WEBHOOK, false), 1_000);
+    }
+    await waitUntil('the surplus is refused', () =>
+      hostile.every(({ streamCount }) => streamCount <= MAX_ARRIVING_PER_CONNECTOR),
+    );
+    const honest = await connect(t, take, agent);
+    assert.deepEqual([await isDone(honest, WEBHOOK), await isDone(honest, RENEWAL)], [200, 200]);
+    const [first] = hostile as [TunnelConnection];
+    assert.deepEqual([await isDone(first, WEBHOOK), await isDone(first, RENEWAL)], [503, 200]);
+  });
+
+  it('renew though all places for webhooks are taken', async (t) => {
+    let served = 0;
+    const waits: Service = { ...done, serve: () => new Promise(() => served++) };
+    const take = createServices({ webhook: waits, renewal: done }, silent);
+    const count = MAX_SERVICE_CALLS / MAX_SERVICE_CALLS_PER_CONNECTOR;
+    const busy = await Promise.all(
+      Array.from({ length: count }, (_, at) => connect(t, take, { connectorId: `cn-${at}`, serial: '01' })),
+    );
+    for (const tunnel of busy)
+      for (let at = 0; at < MAX_SERVICE_CALLS_PER_CONNECTOR; at++) openCall(tunnel, WEBHOOK, true);
+    await waitUntil('all places are taken', () => served === MAX_SERVICE_CALLS);
+    const other = await connect(t, take, { connectorId: 'cn-other', serial: '01' });
+    assert.deepEqual([await isDone(other, WEBHOOK), await isDone(other, RENEWAL)], [503, 200]);
   });
 
   it('an agent without a gateway asks nobody', async () => {
