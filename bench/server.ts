@@ -24,7 +24,8 @@ export interface BenchServer {
   readonly child: Child;
 }
 
-function isListening(port: number): Promise<boolean> {
+/** Whether somebody takes connections on a loopback port. */
+export function isListening(port: number): Promise<boolean> {
   const socket = connect({ host: HOST, port });
   return new Promise((done) => {
     const settle = (isThere: boolean): void => {

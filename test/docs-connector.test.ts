@@ -51,7 +51,12 @@ describe('operate.md', () => {
 /** The settings that an object may have, by what is said of one that it may not have. */
 function listSettings(reader: Reader<unknown>, json: string): string[] {
   const sentences: string[] = [];
-  const files = { read: () => ({ mode: 0, isMissing: true, maxBytes: 0 }), toPath: String, toName: String };
+  const files = {
+    read: () => ({ mode: 0, isMissing: true, maxBytes: 0 }),
+    toPath: String,
+    toName: String,
+    findNoFolder: () => undefined,
+  };
   const scope = {
     fault: (...[, , text]: [number, string, string]) => void sentences.push(text),
     warn: () => undefined,

@@ -10,7 +10,7 @@ $cmd = Join-Path $folder 'koreconnector.cmd'
 
 # The task's user reads everything here, and writes only what the agent writes.
 icacls $folder /grant "${User}:(OI)(CI)RX" | Out-Null
-foreach ($name in 'config', 'credentials', 'run', 'logs', 'audits') {
+foreach ($name in 'config', 'credentials', 'run', 'logs', 'audits', 'spool') {
   icacls (Join-Path $folder $name) /grant "${User}:(OI)(CI)M" | Out-Null
 }
 

@@ -42,7 +42,7 @@ export const PING_EVERY_MS = 6_000;
 /** Until HELLO has come from the other end, in milliseconds. */
 export const HELLO_TIMEOUT_MS = 10_000;
 /** Streams that an end may cancel before they are answered, per second over ten seconds, before the connection is closed. */
-export const MAX_CANCELS_PER_SECOND = 500;
+export const MAX_CANCELS_PER_SECOND = 5_000;
 /** Over how long cancelled streams are counted, in milliseconds. */
 export const CANCEL_WINDOW_MS = 10_000;
 /** How long a connection may take to say that it closes, in milliseconds, before it is cut. */

@@ -187,12 +187,14 @@ describe('the packages of the connector', () => {
     const home = await install(t);
     const names =
       'LICENSE NOTICES.txt README.txt VERSION audits config credentials kore-connector.service ' +
-      'koreconnector.cmd koreconnector.sh lib logs register-task.ps1 run';
+      'koreconnector.cmd koreconnector.sh lib logs register-task.ps1 run spool';
     assert.deepEqual((await readdir(home)).sort(), names.split(' '));
     assert.equal(await readFile(join(home, 'config', 'connectorconfig.json'), 'utf8'), DEFAULT_CONFIG);
     assert.equal(await readFile(join(home, 'config', 'configs', 'accesscontrol.json'), 'utf8'), '[]\n');
     assert.equal((await stat(join(home, 'koreconnector.sh'))).mode & 0o777, 0o755);
-    assert.equal((await stat(join(home, 'credentials'))).mode & 0o777, 0o700);
+    for (const name of ['credentials', 'spool']) {
+      assert.equal((await stat(join(home, name))).mode & 0o777, 0o700, name);
+    }
   });
 
   it('need nothing but Node.js, and name the licence of all that is bundled', async (t) => {
@@ -419,7 +421,24 @@ describe('what other systems start the agent by', () => {
     const unit = (await readFile(join(home, 'kore-connector.service'), 'utf8')).replaceAll('/opt/kore-connector', home);
     const named = [...unit.matchAll(/^(?:ReadWritePaths|ExecStart|WorkingDirectory)=(.*)$/gm)];
     const paths = named.flatMap(([, value = '']) => value.split(' ')).filter((word) => word.startsWith('/'));
-    assert.equal(paths.length, 7);
+    assert.equal(paths.length, 8);
     for (const path of paths) await stat(path);
   });
+
+  /** Where it stands to which folders the agent may write, and how they are called there. */
+  const LISTS: Readonly<Record<string, readonly [file: string, lines: RegExp, name: RegExp]>> = {
+    'the unit of systemd': ['kore-connector.service', /^ReadWritePaths=(.*)$/gm, /\w+(?= |$)/g],
+    'the task of Windows': ['register-task.ps1', /^foreach \(.* in (.*)\)/gm, /\w+/g],
+    'the chown of install.md': ['docs/connector/install.md', /chown -R kore-connector (.*)$/gm, /\w+/g],
+  };
+  for (const [name, [file, lines, word]] of Object.entries(LISTS)) {
+    it(`is ${name}, which lets it write to the folders of the package but lib`, async (t) => {
+      const home = await install(t);
+      const text = await readFile(file.startsWith('docs/') ? file : join(home, file), 'utf8');
+      const named = [...text.matchAll(lines)].flatMap(([, line = '']) => [...line.matchAll(word)].map(([one]) => one));
+      const entries = await readdir(home, { withFileTypes: true });
+      const folders = entries.filter((entry) => entry.isDirectory() && entry.name !== 'lib').map((entry) => entry.name);
+      assert.deepEqual(named.sort(), folders.sort());
+    });
+  }
 });

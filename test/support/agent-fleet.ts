@@ -1,6 +1,6 @@
 /**
  * Many agents in one process, each with an instance of its own. Reads what they need as JSON from its standard input, and
- * prints a line for each connection that is made or lost. Started by tests, see `startAgentFleet`.
+ * prints a line for each connection that is made or lost, and for each wait before a dial. Started by tests, see `startAgentFleet`.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { text } from 'node:stream/consumers';
@@ -29,7 +29,12 @@ for (let at = 0; at < count; at++) {
       mappings: [],
     },
     self: { instance: randomUUID(), worker: 1, version: '0.0.0', hostname: `fleet-${at}` },
-    log: { error: ignore, warn: ignore, info: ignore, debug: ignore },
+    log: {
+      error: ignore,
+      warn: ignore,
+      info: ignore,
+      debug: (_, { ms } = {}) => void (typeof ms === 'number' && print(`waits ${at} ${ms}`)),
+    },
     audit: {
       request: ignore,
       connection: ({ act }) => void print(`${String(act)} ${at}`),

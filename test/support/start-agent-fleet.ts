@@ -16,7 +16,8 @@ export interface FleetOrder {
 export interface AgentFleet extends Child {
   /** How often agents have connected since it began. */
   connections(): number;
-  losses(): number;
+  /** How long each of them waited first, in milliseconds. */
+  firstWaits(): number[];
 }
 
 const SCRIPT = fileURLToPath(new URL('./agent-fleet.js', import.meta.url));
@@ -25,6 +26,15 @@ const SCRIPT = fileURLToPath(new URL('./agent-fleet.js', import.meta.url));
 export async function startAgentFleet(order: FleetOrder): Promise<AgentFleet> {
   const input = JSON.stringify(order);
   const child = await startChild({ command: process.execPath, args: [SCRIPT], cwd: '/', input });
-  const count = (act: string): number => child.stdout().split(`${act} `).length - 1;
-  return { ...child, connections: () => count('connected'), losses: () => count('closed') };
+  return {
+    ...child,
+    connections: () => child.stdout().split('connected ').length - 1,
+    firstWaits: () => {
+      const waits = new Map<string, number>();
+      for (const [, agent = '', ms] of child.stdout().matchAll(/^waits (\d+) ([\d.]+)$/gm)) {
+        if (!waits.has(agent)) waits.set(agent, Number(ms));
+      }
+      return [...waits.values()];
+    },
+  };
 }

@@ -22,6 +22,21 @@ export interface AgentLogsDeps {
   readonly config: () => AgentConfig;
 }
 
+/** The application log alone, as a start writes it that does not come about. */
+export async function tellRefusedStart(
+  { clock, printError }: Pick<AgentLogsDeps, 'clock' | 'printError'>,
+  settings: LogSettings,
+  faults: readonly string[],
+): Promise<void> {
+  const file = createLogFile(toOptions('app', settings), { clock, zone: localZone });
+  const writer = createAppLogWriter({ file, clock, printError });
+  createAppLog({ write: writer.write, level: () => settings.level, clock }).fatal(
+    'the agent does not start: the configuration has faults',
+    { faults },
+  );
+  await writer.close();
+}
+
 /** @throws where the audit log cannot be opened; why is in the application log then */
 export async function openAgentLogs({ clock, printError, config }: AgentLogsDeps): Promise<AgentLogs> {
   const { app, audit: auditSettings } = config().logs;
@@ -37,7 +52,8 @@ export async function openAgentLogs({ clock, printError, config }: AgentLogsDeps
   } catch (error) {
     log.fatal('the audit log cannot be opened', { error });
     await writer.close();
-    throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`the audit log in ${auditSettings.path} cannot be opened: ${why}`, { cause: error });
   }
 }
 

@@ -1,18 +1,19 @@
 import { type Clock, toIsoDate } from '../../core/clock.ts';
 import { type AgentConfig, AgentConfigError } from '../config/agent-config.ts';
-import { describeChanges } from '../config/describe-changes.ts';
+import { type ConfigChanges, describeChanges } from '../config/describe-changes.ts';
 import type { AgentReading } from '../config/load-agent-config.ts';
 import { type ChangedFile, watchAgentConfig } from '../config/watch-config.ts';
 import { type AuditEntry, type AuditKind, toEventEntry } from '../logs/audit-entry.ts';
-import { toAuditText } from '../logs/audit-log.ts';
-import { type AgentLogs, openAgentLogs } from './agent-logs.ts';
+import { type AuditLog, toAuditText } from '../logs/audit-log.ts';
+import { type AgentLogs, openAgentLogs, tellRefusedStart } from './agent-logs.ts';
 import type { AnswerQuestion } from './channel.ts';
 import { toWire } from './config-wire.ts';
 import { type Errands, startErrands } from './errands.ts';
 import type { Fork } from './fork.ts';
-import { claimPidFile, toPidPath } from './pid-file.ts';
+import { claimPidFile, findRunning, toPidPath } from './pid-file.ts';
 import { type AgentStatus, createStatusFile, toStatusPath } from './status-file.ts';
 import { startSupervisor, type Supervisor } from './supervisor.ts';
+import { createTakenNotes, hashEdited, keepChangedMeanwhile } from './taken-files.ts';
 
 /** What requests are given to finish when the agent stops, in milliseconds. */
 export const STOP_GRACE_MS = 20_000;
@@ -46,7 +47,12 @@ export interface PrimaryDeps {
  */
 export async function runPrimary(deps: PrimaryDeps): Promise<void> {
   const reading = deps.readConfig();
-  if (reading.config === undefined) throw new AgentConfigError(reading.faults);
+  if (reading.config === undefined) {
+    // The log of an agent that runs is for that agent alone to write.
+    const isFree = (await findRunning(toPidPath(deps.folder))) === undefined;
+    if (reading.appLog !== undefined && isFree) await tellRefusedStart(deps, reading.appLog, reading.faults);
+    throw new AgentConfigError(reading.faults);
+  }
   const releasePid = await claimPidFile(toPidPath(deps.folder));
   try {
     await runAgent(deps, { ...reading, config: reading.config });
@@ -62,14 +68,26 @@ async function runAgent(deps: PrimaryDeps, reading: AgentReading & { readonly co
   let state: AgentStatus['state'] = 'running';
   const logs = await openAgentLogs({ clock, printError, config: () => config });
   const { log, audit } = logs;
-  const tell = (kind: AuditKind, fields: AuditEntry): void => {
-    audit.append([toAuditText(toEventEntry(kind, fields, undefined, clock))]);
+  const tell: Tell = (kind, fields, onWritten) => {
+    takeAudits([toAuditText(toEventEntry(kind, fields, undefined, clock))], () => onWritten?.());
   };
+  const takeAudits: AuditLog['append'] = (texts, onWritten) =>
+    audit.append(texts, () => {
+      onWritten?.();
+      status.touch();
+    });
+  const taken = createTakenNotes(deps.folder, (error) => log.error('what was taken could not be noted', { error }));
   const { promise: ended, end } = createEnd();
 
   log.info('the agent starts', { version, pid: process.pid, instance, connector: config.credentials.connectorId });
   for (const warning of config.warnings) log.warn(warning);
-  tell('start', { version, pid: process.pid, instance, connector: config.credentials.connectorId });
+  const started = { version, pid: process.pid, instance, connector: config.credentials.connectorId };
+  tell('start', { ...started, configuration: hashEdited(reading) });
+  const meanwhile = keepChangedMeanwhile(deps.folder, reading, startedAt);
+  if (meanwhile.length === 0) taken.note(reading);
+  else {
+    tellChange(logs, tell, CHANGED_MEANWHILE, meanwhile, reading, () => taken.note(reading));
+  }
 
   const status = createStatusFile(
     toStatusPath(deps.folder),
@@ -96,7 +114,7 @@ async function runAgent(deps: PrimaryDeps, reading: AgentReading & { readonly co
     instance,
     config: () => toWire(config),
     takeLogs: (lines) => lines.forEach(logs.writer.write),
-    takeAudits: audit.append,
+    takeAudits,
     answer: (name, payload) => answer(name, payload),
     onWorkerEnd: (worker, how) => tell('worker', { ended: worker, how }),
     onStatusChange: status.touch,
@@ -110,10 +128,10 @@ async function runAgent(deps: PrimaryDeps, reading: AgentReading & { readonly co
     initial: reading,
     read: deps.readConfig,
     clock,
-    onChange: (next, files, former) => {
+    onChange: (next, files, former, changed) => {
       config = next;
       supervisor.reload();
-      tellChange(logs, tell, describeChanges(former, next), files);
+      tellChange(logs, tell, describeChanges(former, next), files, changed, () => taken.note(changed));
     },
     onFault: (faults) => {
       log.error('a changed configuration is not taken; the former one stays in force', { faults });
@@ -148,6 +166,7 @@ async function runAgent(deps: PrimaryDeps, reading: AgentReading & { readonly co
   tell('stop', failure === undefined ? {} : { error: toSentence(failure) });
   if (!(await audit.flush(LAST_AUDITS_MS))) log.error('audit lines are lost', { lines: audit.status().waiting });
   await audit.close();
+  await taken.settle();
   state = failure === undefined ? 'stopped' : 'failed';
   await status.close();
   const { count, hash } = audit.status();
@@ -158,13 +177,24 @@ async function runAgent(deps: PrimaryDeps, reading: AgentReading & { readonly co
   if (failure !== undefined) throw failure;
 }
 
+/** What differs is in the copy that is kept. */
+const CHANGED_MEANWHILE: ConfigChanges = {
+  applied: ['changed while the agent did not run'],
+  atRestart: [],
+  auditLines: ['changed while the agent did not run'],
+};
+
+type Tell = (kind: AuditKind, fields: AuditEntry, onWritten?: () => void) => void;
+
 function tellChange(
   { log }: AgentLogs,
-  tell: (kind: AuditKind, fields: AuditEntry) => void,
-  { applied, atRestart, auditLines }: ReturnType<typeof describeChanges>,
+  tell: Tell,
+  { applied, atRestart, auditLines }: ConfigChanges,
   files: readonly ChangedFile[],
+  reading: AgentReading,
+  onWritten: () => void,
 ): void {
-  tell('config', { result: 'taken', files, changes: auditLines });
+  tell('config', { result: 'taken', files, changes: auditLines, configuration: hashEdited(reading) }, onWritten);
   log.info('a changed configuration is in force', { files: files.map(({ file }) => file), applied });
   if (atRestart.length > 0) log.warn('a part of the configuration takes effect at the next start', { atRestart });
   for (const { formerFault } of files) if (formerFault !== undefined) log.error(formerFault);

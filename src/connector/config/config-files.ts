@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
 
 /** The largest configuration file, in bytes. */
 export const MAX_CONFIG_BYTES = 1_048_576;
@@ -27,6 +27,8 @@ export interface ConfigFiles {
   /** The path as people know it: from the installation folder where it is below it. */
   toName(path: string): string;
   read(path: string, maxBytes: number): FileSnapshot;
+  /** What stands in the way of a folder of that path: it, or what it would lie in, is something else. */
+  findNoFolder(path: string): string | undefined;
   /** All that were asked for, by absolute path, the missing ones too. */
   readonly snapshots: ReadonlyMap<string, FileSnapshot>;
 }
@@ -45,8 +47,26 @@ export function createConfigFiles(folder: string): ConfigFiles {
       snapshots.set(path, snapshot);
       return snapshot;
     },
+    findNoFolder,
     snapshots,
   };
+}
+
+function findNoFolder(path: string): string | undefined {
+  for (let at = path; ; at = dirname(at)) {
+    const isFolder = isFolderAt(at);
+    if (isFolder === false) return at;
+    if (isFolder === true || at === dirname(at)) return undefined;
+  }
+}
+
+/** @returns undefined where nothing is there, or nobody can say */
+function isFolderAt(path: string): boolean | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory();
+  } catch {
+    return undefined;
+  }
 }
 
 const FAULTS: Readonly<Record<string, string>> = {

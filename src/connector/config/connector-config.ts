@@ -1,10 +1,10 @@
 import type { Secret } from '../../core/secret.ts';
 import { checkPathEntry } from '../../tunnel/paths.ts';
-import { LOG_LEVELS } from '../logs/levels.ts';
-import { type Credentials, type LogSettings, type ProxySettings, type WebhookSettings } from './agent-config.ts';
+import { type Credentials, type ProxySettings, type WebhookSettings } from './agent-config.ts';
 import { MAX_PEM_BYTES } from './config-files.ts';
 import { readGatewayUrl, readHost, readNoProxy } from './hosts.ts';
 import type { JsonNode } from './json-positions.ts';
+import { logger } from './logger-config.ts';
 import { authoritiesFile, certificateFile, isKeyOf, keyFile, NEXT, passwordFile } from './named-files.ts';
 import { parseCertificates, toConnectorId, toDay, toLifetime } from './pem-files.ts';
 import {
@@ -13,7 +13,6 @@ import {
   may,
   must,
   object,
-  oneOf,
   or,
   port,
   type Reader,
@@ -31,71 +30,11 @@ export const MAX_GATEWAY_URLS = 8;
 export const MAX_NO_PROXY = 100;
 /** Routes of webhooks, at most. */
 export const MAX_WEBHOOK_ROUTES = 100;
-/** The smallest log file that can be asked for, in bytes. */
-export const MIN_LOG_FILE_BYTES = 65_536;
-/** The largest size of logs that can be asked for, in bytes. */
-export const MAX_LOG_BYTES = 1_099_511_627_776;
-/** The longest that logs are kept, in days. */
-export const MAX_LOG_AGE_DAYS = 3_660;
 /** How long before its end a certificate is warned of, in days. */
 export const CERTIFICATE_WARNING_DAYS = 14;
 
 const DAY_SECONDS = 86_400;
 const MAX_CREDENTIAL_LENGTH = 255;
-const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1_024, M: 1_048_576, G: 1_073_741_824 };
-
-/** Bytes, or a text such as `"100M"`. */
-const size: Reader<number> = (node, field, scope) => {
-  const given = node.kind === 'number' || node.kind === 'string' ? String(node.value) : '';
-  const [, digits = '', unit = ''] = /^(\d{1,13})([KMG]?)B?$/i.exec(given) ?? [];
-  const bytes = digits === '' ? Number.NaN : Number(digits) * (UNITS[unit.toUpperCase()] ?? Number.NaN);
-  if (bytes >= MIN_LOG_FILE_BYTES && bytes <= MAX_LOG_BYTES) return bytes;
-  scope.fault(node.at, field, 'must be a number of bytes or a text like "100M", from 64K to 1024G');
-  return undefined;
-};
-
-const prefix = text((value) => {
-  if (/^[\w-][\w.-]{0,63}$/.test(value)) return value;
-  throw new Error('must have only letters, digits and - _ . and at most 64 of them');
-});
-const folder = text((name, { files }) => files.toPath(name));
-
-const logSettings = (defaultPath: string, defaultPrefix: string): Reader<LogSettings> => {
-  const read = object({
-    path: or(folder, defaultPath),
-    level: or(oneOf(LOG_LEVELS), 'info'),
-    prefix: or(prefix, defaultPrefix),
-    maxSize: may(size),
-    maxTotalSize: may(size),
-    maxAgeDays: may(wholeNumber(1, MAX_LOG_AGE_DAYS, 'a number of days')),
-  });
-  return (node, field, scope) => {
-    const found = read(node, field, scope);
-    if (found === undefined) return undefined;
-    const { maxSize, maxTotalSize, ...rest } = found;
-    if (maxSize !== undefined && maxTotalSize !== undefined && maxSize > maxTotalSize) {
-      scope.fault(node.at, field, '"maxSize" of one file is larger than "maxTotalSize" of all');
-      return undefined;
-    }
-    return {
-      ...rest,
-      ...(maxSize !== undefined && { maxFileBytes: maxSize }),
-      ...(maxTotalSize !== undefined && { maxTotalBytes: maxTotalSize }),
-    };
-  };
-};
-
-const logger: Reader<{ readonly applogs: LogSettings; readonly auditlogs: LogSettings }> = (node, field, scope) => {
-  const found = readLogger(node, field, scope);
-  const isSame = found?.applogs.path === found?.auditlogs.path && found?.applogs.prefix === found?.auditlogs.prefix;
-  if (found === undefined || !isSame) return found;
-  scope.fault(node.at, field, '"applogs" and "auditlogs" would write the same files');
-  return undefined;
-};
-const readLogger = object({
-  applogs: or(logSettings('./logs', 'kore-connector.log'), null),
-  auditlogs: or(logSettings('./audits', 'kore-connector-audit.log'), null),
-});
 
 /** What the seed calls them. */
 const CREDENTIAL_FILES = {

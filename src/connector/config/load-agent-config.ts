@@ -3,11 +3,12 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import { Secret } from '../../core/secret.ts';
 import { readAccessControl } from './access-control.ts';
-import { type AgentConfig, AgentConfigError, type Mapping } from './agent-config.ts';
+import { type AgentConfig, AgentConfigError, type LogSettings, type Mapping } from './agent-config.ts';
 import { type ConfigFiles, createConfigFiles, type FileSnapshot, MAX_CONFIG_BYTES } from './config-files.ts';
 import { gatewayUrls, namesGateway, readConnectorConfig, readPackageGateway } from './connector-config.ts';
 import { createFaults, type Faults } from './faults.ts';
 import { type JsonNode, JsonSyntaxError, parseJsonNodes, toPosition } from './json-positions.ts';
+import { readAppLog } from './logger-config.ts';
 import type { Reader, Scope } from './shape.ts';
 
 export interface AgentConfigOptions {
@@ -23,6 +24,8 @@ export interface AgentReading {
   /** Absent where there are faults. */
   readonly config?: AgentConfig;
   readonly faults: readonly string[];
+  /** Where to tell the faults; absent where the main file does not say that clearly. */
+  readonly appLog?: LogSettings;
   /** Every file that was looked at, by absolute path, whether it is there or not. */
   readonly files: ReadonlyMap<string, FileSnapshot>;
   /** The two files that people edit: absolute paths, and how they are called. */
@@ -91,7 +94,9 @@ export function readAgentConfig(folder: string, options: AgentConfigOptions): Ag
   }
 
   const edited = new Map([mainPath, accessPath].map((path) => [path, files.toName(path)]));
-  const seen = { faults: faults.toLines(toPlace), files: files.snapshots, edited };
+  const silent = createScope('', files, createFaults(), createFaults(), options.clock);
+  const appLog = main.root && readAppLog(main.root, '', silent);
+  const seen = { faults: faults.toLines(toPlace), ...(appLog && { appLog }), files: files.snapshots, edited };
   if (faults.count > 0 || main.value === undefined || access.value === undefined || urls === undefined) return seen;
   const config = toAgentConfig(main.value, access.value, urls, warnings.toLines(toPlace));
   return { ...seen, config };

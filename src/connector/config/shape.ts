@@ -7,7 +7,7 @@ export interface Scope {
   fault(at: number, field: string, sentence: string): void;
   /** About what works but should be looked at. */
   warn(at: number, field: string, sentence: string): void;
-  readonly files: Pick<ConfigFiles, 'read' | 'toPath' | 'toName'>;
+  readonly files: Pick<ConfigFiles, 'read' | 'toPath' | 'toName' | 'findNoFolder'>;
   readonly nowSeconds: number;
 }
 

@@ -30,7 +30,12 @@ export interface WatchOptions {
   /** Reads everything anew. */
   readonly read: () => AgentReading;
   /** A valid change. Keys and certificates that were replaced have no entry among the files. */
-  readonly onChange: (config: AgentConfig, files: readonly ChangedFile[], former: AgentConfig) => void;
+  readonly onChange: (
+    config: AgentConfig,
+    files: readonly ChangedFile[],
+    former: AgentConfig,
+    reading: AgentReading,
+  ) => void;
   /** A change that is not taken, once for each change; the former configuration stays in force. */
   readonly onFault: (faults: readonly string[]) => void;
   readonly clock: Clock;
@@ -87,7 +92,7 @@ export function watchAgentConfig(options: WatchOptions): ConfigWatch {
     const former = inForce;
     inForce = next;
     if (toDigest(former.files) === lastDigest) return;
-    onChange(next.config, keepChanged(former, next, clock.nowSeconds()), former.config);
+    onChange(next.config, keepChanged(former, next, clock.nowSeconds()), former.config, next);
   };
 
   const folders = createFolderWatch(() => lookIn(restMs));
@@ -111,10 +116,13 @@ export function watchAgentConfig(options: WatchOptions): ConfigWatch {
 const snapshotAgain = (files: AgentReading['files']): Map<string, FileSnapshot> =>
   new Map([...files].map(([path, { maxBytes }]) => [path, takeSnapshot(path, maxBytes)]));
 
-/** SECURITY: only the two files that people edit are copied; keys never are. */
-function keepChanged(former: AgentReading, next: AgentReading, atSeconds: number): ChangedFile[] {
+/**
+ * Keeps the former content of what was edited beside it, and says which files those are.
+ * SECURITY: only the two files that people edit are copied; keys never are.
+ */
+export function keepChanged(former: Pick<AgentReading, 'files'>, next: AgentReading, atSeconds: number): ChangedFile[] {
   const changed: ChangedFile[] = [];
-  for (const [path, file] of former.edited) {
+  for (const [path, file] of next.edited) {
     const before = former.files.get(path);
     const after = next.files.get(path)?.content;
     if (before?.content === undefined || after === undefined || before.content.equals(after)) continue;

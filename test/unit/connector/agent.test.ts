@@ -52,6 +52,8 @@ interface AgentUnderTest {
   readonly audited: readonly Readonly<Record<string, unknown>>[];
   /** The waits between dials that were asked for, in milliseconds; they last 1 ms, or until `wake` where they are long. */
   readonly waits: readonly number[];
+  /** What its first connection did, each time the status was told to be another one. */
+  readonly states: readonly (string | undefined)[];
   wake(): void;
 }
 
@@ -63,6 +65,7 @@ async function start(
   const told: Told[] = [];
   const audited: Readonly<Record<string, unknown>>[] = [];
   const waits: number[] = [];
+  const states: (string | undefined)[] = [];
   let sleeping: (() => void)[] = [];
   const say =
     (level: string) =>
@@ -82,6 +85,7 @@ async function start(
     audit: { request: () => undefined, connection: (fields) => audited.push(fields), canRecord: () => true },
     clock: createFakeClock(NOW),
     random: (below) => randomInt(below),
+    onStatusChange: () => states.push(agent.status().connections[0]?.state),
     sleep: (ms, signal) => {
       waits.push(ms);
       return new Promise((resolve, reject) => {
@@ -99,6 +103,7 @@ async function start(
     told,
     audited,
     waits,
+    states,
     wake: () => {
       const woken = sleeping;
       sleeping = [];
@@ -186,6 +191,14 @@ describe('an agent', () => {
     assert.equal(inFlight, 0);
     assert.equal(agent.isConnected, true);
     assert.deepEqual(audited.map(({ act }) => act), ['connected', 'connected']); // prettier-ignore
+  });
+
+  it('tells when a connection is in another state', async (t) => {
+    const node = await startNode(t, 'node-1');
+    const { states, agent } = await start(t, [node]);
+    await waitUntil(() => states.includes('connected') || states.includes('spare'), 'a state');
+    await waitUntil(() => agent.isConnected, 'the connection');
+    assert.equal(states.at(-1), agent.status().connections[0]?.state);
   });
 
   it('relays what a node asks', async (t) => {

@@ -113,7 +113,11 @@ type Break = readonly [act: (exchange: Exchange) => void, heard: string | undefi
 const BREAKS: Readonly<Record<string, Break>> = {
   'the end of the gateway’s socket': [({ pair }) => pair.gateway.socket.destroy(), 'reset lost', 'reset lost'],
   'the end of the agent’s socket': [({ pair }) => pair.agent.socket.destroy(), 'reset lost', 'reset lost'],
-  'a close by the gateway': [({ pair }) => pair.gateway.connection.close('unavailable', ''), 'reset lost', 'reset lost'],
+  'a close by the gateway': [
+    ({ pair }) => pair.gateway.connection.close('unavailable', ''),
+    'reset lost',
+    'reset lost',
+  ],
   'a close by the agent': [({ pair }) => pair.agent.connection.close('unavailable', ''), 'reset lost', 'reset lost'],
   'a drain whose time is over': [({ pair }) => pair.agent.connection.drain(10), 'reset lost', 'reset lost'],
   'a head that is too large': [

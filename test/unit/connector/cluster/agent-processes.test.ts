@@ -1,16 +1,22 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { findRunning, toPidPath } from '../../../../src/connector/cluster/pid-file.ts';
-import { type AgentStatus, readStatus, toStatusPath } from '../../../../src/connector/cluster/status-file.ts';
+import {
+  type AgentStatus,
+  readStatus,
+  toStatusPath,
+  WRITE_STATUS_EVERY_MS,
+} from '../../../../src/connector/cluster/status-file.ts';
 import { verifyAudit } from '../../../../src/connector/logs/audit-verify.ts';
 import { listLogFiles } from '../../../../src/connector/logs/log-folder.ts';
 import { type Child, describeChild, startChild } from '../../../support/child.ts';
-import { createInstallations, type Installation, SEED_CONFIG } from '../config/installation.ts';
+import { ACCESS, createInstallations, type Installation, SEED_CONFIG } from '../config/installation.ts';
 
 const SCRIPT = fileURLToPath(new URL('busy-agent.js', import.meta.url));
 const TIMEOUT_MS = 20_000;
@@ -184,6 +190,82 @@ describe('an agent as processes', { timeout: 120_000 }, () => {
     assert.deepEqual(await agent.child.exited, { code: 1, signal: null });
     assert.match(agent.child.stderr(), /cluster\.workers/);
     assert.match(agent.child.stderr(), /logger\.applogs\.level/);
+    assert.deepEqual(await findFiles(agent, 'app'), []);
+  });
+
+  it('a refused start is in the application log, where the configuration says which', async (t) => {
+    const installation = installations.create();
+    installation.write('config/connectorconfig.json', withCluster(0));
+    const agent = await start(t, installation);
+    assert.deepEqual(await agent.child.exited, { code: 1, signal: null });
+    const [line, ...more] = await readLog(agent, 'app');
+    assert.deepEqual([line?.['level'], more], ['fatal', []]);
+    assert.match(String(line?.['faults']), /"cluster\.workers": must be/);
+  });
+
+  it('a refused start leaves the log of an agent that runs alone', async (t) => {
+    const agent = await start(t, installations.create(), 'quiet');
+    await untilBusy(agent, 1);
+    agent.installation.write('config/connectorconfig.json', withCluster(0));
+    const second = await start(t, agent.installation, 'quiet');
+    assert.deepEqual(await second.child.exited, { code: 1, signal: null });
+    await agent.child.stop();
+    assert.equal((await readLog(agent, 'app')).filter(({ level }) => level === 'fatal').length, 0);
+  });
+
+  it('a start tells the hashes of its files, and what was changed while no agent ran', async (t) => {
+    const installation = installations.create();
+    const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
+    const run = async (): Promise<Agent> => {
+      const agent = await start(t, installation, 'quiet');
+      await untilBusy(agent, 1);
+      await agent.child.stop();
+      return agent;
+    };
+    await run();
+    installation.write('config/configs/accesscontrol.json', '[]\n');
+    await run();
+    const lines = (await readLog(await run(), 'audit')).filter(({ kind }) => kind === 'start' || kind === 'config');
+    assert.deepEqual(lines.map(({ kind }) => kind), ['start', 'start', 'config', 'start']); // prettier-ignore
+    const toConfiguration = (access: string): unknown => [
+      { file: 'config/connectorconfig.json', sha256: hash(SEED_CONFIG) },
+      { file: 'config/configs/accesscontrol.json', sha256: hash(access) },
+    ];
+    assert.deepEqual(lines.map(({ configuration }) => configuration), [ACCESS, '[]\n', '[]\n', '[]\n'].map(toConfiguration)); // prettier-ignore
+    const [changed] = (lines[2]?.['files'] ?? []) as { file: string; formerKeptAs: string }[];
+    assert.equal(changed?.file, 'config/configs/accesscontrol.json');
+    assert.equal(await readFile(installation.path(changed?.formerKeptAs ?? ''), 'utf8'), ACCESS);
+    assert.equal((await stat(installation.path('run/former'))).mode & 0o777, 0o700);
+    assert.deepEqual((await readdir(installation.path('run/former'))).sort(), [
+      'accesscontrol.json',
+      'connectorconfig.json',
+    ]);
+  });
+
+  it('a change that an agent has taken is none at its next start', async (t) => {
+    const installation = installations.create();
+    const agent = await start(t, installation, 'quiet');
+    await untilBusy(agent, 1);
+    installation.write('config/configs/accesscontrol.json', '[]\n');
+    await untilBusy(agent, 2);
+    await agent.child.stop();
+    const next = await start(t, installation, 'quiet');
+    await untilBusy(next, 4);
+    await next.child.stop();
+    assert.equal((await readLog(next, 'audit')).filter(({ kind }) => kind === 'config').length, 1);
+  });
+
+  it('the status is written soon after each audit line, and ends where the log on the disk ends', async (t) => {
+    const agent = await start(t, installations.create(), 'quiet');
+    const { audit } = await untilBusy(agent, 1);
+    agent.installation.write('config/configs/accesscontrol.json', '[{]\n');
+    await until(agent.child, 'the refusal', async () => (await verify(agent)).lines > audit.count);
+    const writtenAt = performance.now();
+    const { last } = await verify(agent);
+    await until(agent.child, 'the status', async () => (await readAgentStatus(agent))?.audit.hash === last?.hash);
+    const tookMs = performance.now() - writtenAt;
+    assert.ok(tookMs < WRITE_STATUS_EVERY_MS / 3, `${tookMs} ms`);
+    await agent.child.stop();
   });
 
   it('an audit folder that is a file ends the start with a fatal line', async (t) => {
@@ -191,6 +273,7 @@ describe('an agent as processes', { timeout: 120_000 }, () => {
     installation.write('audits', 'not a folder');
     const agent = await start(t, installation);
     assert.deepEqual(await agent.child.exited, { code: 1, signal: null });
+    assert.match(agent.child.stderr(), /"logger\.auditlogs\.path": audits is not a folder/);
     assert.equal((await readLog(agent, 'app')).at(-1)?.['level'], 'fatal');
   });
 

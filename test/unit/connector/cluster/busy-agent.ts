@@ -8,7 +8,7 @@ import { readAgentConfig } from '../../../../src/connector/config/load-agent-con
 import { systemClock } from '../../../../src/core/clock.ts';
 
 // An agent whose workers relay nothing and write an audit line as if they did, some thousand a second.
-// Words: the installation folder, `busy` or `broken`.
+// Words: the installation folder, `busy`, `broken`, or `quiet`: without those lines.
 const [folder = '', manner] = process.argv.slice(2);
 
 const startWorker: StartWorker = ({ audit, log, config, worker }) => {
@@ -16,6 +16,7 @@ const startWorker: StartWorker = ({ audit, log, config, worker }) => {
   let count = 0;
   let mappings = config.mappings.length;
   const timer = setInterval(() => {
+    if (manner === 'quiet') return;
     for (let n = 0; n < 20 && audit.canRecord(); n++) {
       audit.request({
         requestId: `${worker}-${process.pid}-${++count}`, node: 'gw', method: 'GET', host: 'crm.virtual', port: 8080,

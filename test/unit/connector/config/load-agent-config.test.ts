@@ -336,6 +336,14 @@ const mainFaults: Record<string, [main: string, faults: readonly string[]]> = {
     '{"logger":{"applogs":{"path":7}}}',
     [':1:30: "logger.applogs.path": must be a text in double quotes'],
   ],
+  'a folder of logs that is a file': [
+    '{"logger":{"applogs":{"path":"credentials/ca.crt"}}}',
+    [':1:30: "logger.applogs.path": credentials/ca.crt is not a folder'],
+  ],
+  'a folder of logs below a file': [
+    '{"logger":{"auditlogs":{"path":"./credentials/ca.crt/audits"}}}',
+    [':1:32: "logger.auditlogs.path": credentials/ca.crt is not a folder'],
+  ],
   'a folder with a line feed': [
     '{"logger":{"applogs":{"path":".\\new"}}}',
     [':1:30: "logger.applogs.path": has a control character'],

@@ -18,14 +18,21 @@ import { stopAgentProcess } from '../../../../src/connector/control/stop-agent-p
 /** What an agent does of which only start and stop can tell. */
 const AGENT = `
   const { writeFileSync } = require('node:fs');
-  const say = () => {
+  const say = (...states) => {
     claim();
-    writeFileSync('run/status.json', JSON.stringify({ state: 'running', pid: process.pid }));
+    const workers = (states.length ? states : ['running', 'running']).map((state) => ({ state }));
+    writeFileSync('run/status.json', JSON.stringify({ state: 'running', pid: process.pid, workers }));
   };
   const claim = () => writeFileSync('run/kore-connector.pid', process.pid + '\\n');
   setInterval(() => undefined, 1000);
   ({
-    good: say,
+    good: () => say(),
+    slow: () => {
+      say('running', 'starting');
+      setTimeout(() => { writeFileSync('run/slow', ''); say('running', 'waiting'); }, 300);
+    },
+    idle: () => say('starting', 'waiting'),
+    limping: () => say('waiting', 'waiting'),
     stubborn: () => { process.on('SIGTERM', () => undefined); say(); },
     polite: () => { process.on('SIGTERM', () => setTimeout(() => process.exit(), 200)); say(); },
     faulty: () => { console.error('two faults:\\n  a\\n  b'); process.exit(1); },
@@ -33,7 +40,7 @@ const AGENT = `
     late: () => { claim(); setTimeout(() => { console.error('too late'); process.exit(1); }, 300); },
     failing: () => {
       say();
-      writeFileSync('run/status.json', JSON.stringify({ state: 'failed', pid: process.pid }));
+      writeFileSync('run/status.json', JSON.stringify({ state: 'failed', pid: process.pid, workers: [] }));
       setTimeout(() => { console.error('failed'); process.exit(1); }, 300);
     },
     second: () => { writeFileSync('run/kore-connector.pid', process.ppid + '\\n'); process.exit(1); },
@@ -96,10 +103,23 @@ describe('starting the agent', () => {
     assert.deepEqual(await start(await makeInstallation(t), 'second'), { outcome: 'already', pid: process.pid });
   });
 
-  it('gives up waiting for one that says nothing', async (t) => {
+  it('waits until no worker is on its way', async (t) => {
     const folder = await makeInstallation(t);
-    assert.equal((await start(folder, 'mute', { timeoutMs: 500 })).outcome, 'slow');
+    assert.equal((await start(folder, 'slow')).outcome, 'started');
+    assert.ok((await readdir(join(folder, 'run'))).includes('slow'));
   });
+
+  const SLOW: Readonly<Record<string, string>> = {
+    'that says nothing': 'mute',
+    'whose workers are on their way': 'idle',
+    'whose workers have all ended': 'limping',
+  };
+  for (const [name, manner] of Object.entries(SLOW)) {
+    it(`gives up waiting for one ${name}`, async (t) => {
+      const folder = await makeInstallation(t);
+      assert.equal((await start(folder, manner, { timeoutMs: 500 })).outcome, 'slow');
+    });
+  }
 
   for (const [name, [manner, reason]] of Object.entries(FAILURES)) {
     it(`fails with ${name}`, async (t) => {
