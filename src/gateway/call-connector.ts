@@ -69,7 +69,7 @@ class OneCall implements CallHandlers {
   }
 
   start(): void {
-    const { caller, host, port, method, target, fields, body, requestId, signal } = this.#call;
+    const { caller, connectorId, host, port, method, target, fields, body, requestId, signal } = this.#call;
     // What has no reader must not be begun: it may be a payment.
     if (signal.aborted) {
       this.onFailure(toAppError(signal.reason));
@@ -77,7 +77,13 @@ class OneCall implements CallHandlers {
     }
     const head = { to: { host, port }, method, target, fields: [...fields], ...(requestId && { requestId }) };
     signal.addEventListener('abort', () => this.onFailure(toAppError(signal.reason)), { once: true });
-    this.#sent = dispatch(this.#ways, { caller, host, port, method, target }, head, body === undefined, this);
+    this.#sent = dispatch(
+      this.#ways,
+      { caller, connectorId, host, port, method, target },
+      head,
+      body === undefined,
+      this,
+    );
     if (body !== undefined) this.#send(body, this.#sent);
   }
 

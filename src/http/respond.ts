@@ -16,10 +16,10 @@ export const toSeedsError: ErrorRenderer = (error) => {
 /** `{"error","error_description"}`, RFC 6749 §5.2. */
 export const toOauthError: ErrorRenderer = (error) => {
   const { oauth, oauthStatus, status } = toRow(error);
-  // RFC 6749 allows no quotation mark and no backslash in a description.
+  // RFC 6749 §5.2 allows no quotation mark, no backslash and nothing outside ASCII in a description.
   return {
     status: oauthStatus ?? status,
-    body: { error: oauth, error_description: toPublicMessage(error).replaceAll(/["\\]/g, "'") },
+    body: { error: oauth, error_description: toPublicMessage(error).replaceAll(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, "'") },
   };
 };
 

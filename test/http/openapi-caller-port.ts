@@ -28,6 +28,8 @@ import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 import type { IdproxyUnderTest } from '../support/idproxy-under-test.ts';
 import { getFreePort } from '../support/processes.ts';
 import { toHello } from '../support/tunnel-pair.ts';
+import { FrameError } from '../../src/tunnel/frames.ts';
+import { MAX_HEAD_BYTES } from '../../src/tunnel/limits.ts';
 import { createFakeWay } from '../unit/gateway/fake-way.ts';
 import { startApp } from '../unit/http/app-under-test.ts';
 import { type Certificates, startService } from './service-calls-under-test.ts';
@@ -128,7 +130,7 @@ export async function startCallerPort(
     (await add('/admin/callers', { name: 'Bots', ...(connectors && { connectors }) }))['token'] ?? '';
   const [connected, lonely, disabled] = [await addConnector(true), await addConnector(true), await addConnector(false)];
   const [token, lonelyToken, disabledToken] = [
-    await addCaller(),
+    await addCaller([connected]),
     await addCaller([lonely]),
     await addCaller([disabled]),
   ];
@@ -202,6 +204,8 @@ function createPlayedConnection(): TunnelConnection {
   const open: TunnelConnection['open'] = (head, handlers, isLast) => {
     const name = 'host' in head.to ? (head.to.host.split('.')[0] ?? '') : '';
     if (name === 'faulty') throw new Error('nobody foresaw this');
+    // As a connection says it.
+    if (JSON.stringify(head).length > MAX_HEAD_BYTES) throw new FrameError('limit', 'too large');
     const cut = CUTS[name];
     queueMicrotask(() => {
       if (cut !== undefined) return handlers.onReset(cut);

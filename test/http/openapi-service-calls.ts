@@ -34,7 +34,14 @@ const inside = (name: string): JsonObject => ({ via: 'connector', url: `http://$
 
 /** Calls that are refused or fail, by the name of the failure. */
 const REFUSED_CALLS: Readonly<
-  Record<string, (port: CallerPort) => { readonly body: JsonObject; readonly token?: string }>
+  Record<
+    string,
+    (port: CallerPort) => {
+      readonly body: JsonObject;
+      readonly token?: string;
+      readonly connector?: string;
+    }
+  >
 > = {
   service_identity_unknown: ({ services }) => ({ body: { url: services.plain, identity: 'nobody' } }),
   service_url_forbidden: () => ({ body: { url: 'https://elsewhere.example/' } }),
@@ -45,6 +52,11 @@ const REFUSED_CALLS: Readonly<
   service_failed: ({ services }) => ({ body: { url: `${services.plain}/broken` } }),
   service_answer_too_large: ({ services }) => ({ body: { url: `${services.plain}/large` } }),
   application_unknown: () => ({ body: inside('elsewhere') }),
+  connector_forbidden: ({ lonelyToken, connected }) => ({
+    body: inside('app'),
+    token: lonelyToken,
+    connector: connected,
+  }),
   path_forbidden: () => ({ body: { ...inside('app'), url: 'http://app.virtual:8080/private' } }),
   application_unreachable: () => ({ body: inside('unreachable') }),
   application_failed: () => ({ body: inside('failing') }),
@@ -63,8 +75,8 @@ export async function expectServiceCallRefusals(
   const gateway = gatewayOf(world);
   const operation = find('callService');
   for (const [code, toCall] of Object.entries(REFUSED_CALLS)) {
-    const { body, token = gateway.token } = toCall(gateway);
-    const headers = { authorization: `Bearer ${token}` };
+    const { body, token = gateway.token, connector } = toCall(gateway);
+    const headers = { authorization: `Bearer ${token}`, ...(connector && { 'x-connector': connector }) };
     await expectFailure(operation, await sendGood(operation, world, { body, headers }), code);
   }
   const isAsked = gateway.services.waitForSlow();

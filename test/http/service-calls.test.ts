@@ -324,12 +324,12 @@ describe('a service call through a connector', () => {
     const gateway = await startGateway(t, { identities: certificates.identities, hosts: [], hasConnector: () => Promise.resolve(true), callConnector }); // prettier-ignore
     const answer = await gateway.send('/service-calls', {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-request-id': 'r-1' },
+      headers: { 'content-type': 'application/json', 'x-request-id': 'r-1', 'x-connector': 'cn-named' },
       body: JSON.stringify(CALL),
     });
     assert.deepEqual(answer.json, { status: 201, headers: { 'x-b': 'c' }, body: 'created', bodyEncoding: 'utf8' });
     const fields = ['X-A', 'b', 'content-length', '5'];
-    assert.deepEqual(taken, [{ caller: CALLER, host: 'crm.virtual', port: 8080, method: 'POST', target: '/api/../x?y=%2f', fields, requestId: 'r-1', body: 'hello', isAborted: false }]); // prettier-ignore
+    assert.deepEqual(taken, [{ caller: CALLER, connectorId: 'cn-named', host: 'crm.virtual', port: 8080, method: 'POST', target: '/api/../x?y=%2f', fields, requestId: 'r-1', body: 'hello', isAborted: false }]); // prettier-ignore
   });
 
   it('fails as the connector does', async (t) => {

@@ -67,7 +67,12 @@ export function createServiceCallRoutes({
         try {
           const { call, body } = isStreamed(req) ? parseStreamedCall(req) : parseCall(req.body);
           const requestId = (req as { id?: unknown }).id;
-          const context = { caller, requestId: typeof requestId === 'string' ? requestId : undefined };
+          const named = req.headers['x-connector'];
+          const context = {
+            caller,
+            requestId: typeof requestId === 'string' ? requestId : undefined,
+            connectorId: typeof named === 'string' ? named : undefined,
+          };
           const answer = await calls.call(call, body, context, cut);
           if (call.stream) await sendStream(req, res, call.method, answer, cut.signal);
           else await sendAnswer(req, res, answer, cut.signal);

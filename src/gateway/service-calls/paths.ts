@@ -19,7 +19,7 @@ import { serviceAnswer, serviceCall, serviceCallOptions, serviceIdentities } fro
 /** What a call fails with, by status. */
 const CODES = {
   400: ['malformed_body', 'invalid_request', 'service_identity_unknown'],
-  403: ['service_url_forbidden', 'application_unknown', 'path_forbidden'],
+  403: ['service_url_forbidden', 'application_unknown', 'path_forbidden', 'connector_forbidden'],
   409: ['connector_not_enabled'],
   502: [
     'service_unreachable',

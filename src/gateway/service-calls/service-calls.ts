@@ -15,6 +15,8 @@ import { parseServiceUrl } from './service-url.ts';
 /** A call that goes through a connector. */
 export interface ConnectorCall {
   readonly caller: Caller;
+  /** Where the caller names one. */
+  readonly connectorId?: string | undefined;
   /** Virtual host, lower case, and virtual port. */
   readonly host: string;
   readonly port: number;
@@ -43,6 +45,8 @@ export interface ServiceCallsDeps extends Pick<DirectCallsDeps, 'rules' | 'looku
 export interface CallContext {
   readonly caller: Caller;
   readonly requestId: string | undefined;
+  /** `X-Connector`: which connector a call through one is for. */
+  readonly connectorId?: string | undefined;
 }
 
 /** Calls of services on behalf of callers. */
@@ -78,7 +82,7 @@ export function createServiceCalls(deps: ServiceCallsDeps): ServiceCalls {
   const through = async (
     call: StreamedCall,
     body: CallBody | undefined,
-    { caller, requestId }: CallContext,
+    { caller, requestId, connectorId }: CallContext,
     cut: AbortController,
   ): Promise<ServiceAnswer> => {
     if (call.identity !== undefined) throw invalid('"identity" goes with direct calls alone');
@@ -89,6 +93,7 @@ export function createServiceCalls(deps: ServiceCallsDeps): ServiceCalls {
     const length = body?.length;
     return callConnector({
       caller,
+      connectorId,
       host,
       port,
       method: call.method,

@@ -248,7 +248,8 @@ describe('the webhook bot', () => {
     const bot = createBot(url);
     const asked = Array.from({ length: 5 }, () => bot.onMessage(session, MESSAGE, never));
     const other = bot.onMessage(createBotSession({ userId: 'other' }), MESSAGE, never);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    while (waiting.length < MAX_WEBHOOKS_PER_USER + 1) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 50));
     assert.equal(waiting.length, MAX_WEBHOOKS_PER_USER + 1);
     const drain = setInterval(() => waiting.splice(0).forEach((res) => sendText(res)), 5);
     t.after(() => clearInterval(drain));
