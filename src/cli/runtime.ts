@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { systemClock } from '../core/clock.ts';
 import { createLogger, type Logger } from '../http/access-log.ts';
+import { createLogOutput } from '../http/log-output.ts';
 import { type KeyList, KeyListError, parseKeyList } from '../http/key-list.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
 import type { ListenAt } from '../http/server.ts';
@@ -22,7 +23,8 @@ export interface ServerBase {
 
 export function createServerBase(config: Config): ServerBase {
   return {
-    logger: createLogger(config.logLevel),
+    // A gateway has a line for each of many small requests.
+    logger: createLogger(config.logLevel, config.program === 'gateway' ? createLogOutput() : undefined),
     metrics: createMetrics(),
     metricsToken: config.metricsToken,
     trustProxy: config.trustProxy,

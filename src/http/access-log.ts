@@ -2,11 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { RequestHandler, Response } from 'express';
-import { pino, type Logger } from 'pino';
+import { type DestinationStream, pino, type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 
 import type { AppError } from '../core/errors.ts';
-import { createLogOutput } from './log-output.ts';
 
 export type { Logger } from 'pino';
 
@@ -31,8 +30,8 @@ const REDACTED = [
 const FAILURE = Symbol('failure');
 const CALLER = Symbol('caller');
 
-/** The process's log: JSON lines. */
-export function createLogger(level: LogLevel): Logger {
+/** The process's log: JSON lines, to the standard output unless told otherwise. */
+export function createLogger(level: LogLevel, output?: DestinationStream): Logger {
   return pino(
     {
       level,
@@ -40,7 +39,7 @@ export function createLogger(level: LogLevel): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: REDACTED, censor: '[redacted]' },
     },
-    createLogOutput(),
+    output,
   );
 }
 
