@@ -10,7 +10,8 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 function startLogging(script: string): Promise<Child> {
   const text = [
     "import { createLogger } from './src/http/access-log.js';",
-    "const logger = createLogger('info');",
+    "import { createLogOutput } from './src/http/log-output.js';",
+    "const logger = createLogger('info', createLogOutput());",
     "const cut = () => process.kill(process.pid, 'SIGKILL');",
     script,
   ].join('\n');
