@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts';
 import { JWE_ALGORITHMS, JWE_ENCRYPTIONS } from '../jose/algorithms.ts';
+import type { CompactJws } from '../jose/compact.ts';
 import type { JwePolicy } from '../jose/jwe.ts';
 import { createJwsVerifier, type JwsVerifier } from '../jose/jws.ts';
 import type { DocumentStore, StoredDocument } from '../stores/ports.ts';
@@ -13,8 +14,8 @@ const RETRY_MS = 200;
 /** An app, ready for verifying. */
 export interface RegisteredApp {
   readonly app: App;
-  /** The verifier of its pinned algorithm and key; made at the first use and kept. */
-  verifier(): Promise<JwsVerifier>;
+  /** Whether one of its keys that are live signed the token, under its pinned algorithm. Never throws on what a token says. */
+  verify(jws: CompactJws): Promise<boolean>;
 }
 
 /** All registered apps in memory, as fresh as the store's publications. */
@@ -48,7 +49,13 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
   const toEntry = (document: StoredDocument): RegisteredApp => {
     const app = parseApp(document);
     let verifier: Promise<JwsVerifier> | undefined;
-    return { app, verifier: () => (verifier ??= createJwsVerifier(app.algorithm, openKey(vault, app))) };
+    return {
+      app,
+      verify: async (jws) => {
+        verifier ??= createJwsVerifier(app.algorithm, openKey(vault, app));
+        return (await verifier).verify(jws);
+      },
+    };
   };
 
   /** One app that cannot be read must not take the others with it: asked for, it fails by itself. */

@@ -1,15 +1,17 @@
 import type { AppDirectory, RegisteredApp } from '../apps/directory.ts';
 import type { App } from '../apps/schemas.ts';
 import { AppError } from '../core/errors.ts';
+import { createClientId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json.ts';
-import { readClientId } from '../jose/claims.ts';
 import { type CompactJwe, type CompactJws, parseCompact } from '../jose/compact.ts';
 import type { Keyring } from '../jose/keyring.ts';
 import { TokenError } from '../jose/token-error.ts';
+import { type AssertionProfile, findProfile } from './profiles.ts';
 
 /** What a token says, by a signature that holds. */
 export interface AuthenticToken {
   readonly app: App;
+  readonly profile: AssertionProfile;
   readonly payload: JsonObject;
   readonly signingInput: string;
 }
@@ -24,6 +26,7 @@ export interface AuthenticateTokenDeps {
 
 // SECURITY: unknown client, wrong algorithm, wrong signature and failed decryption look the same from outside.
 const untrusted = (detail: string, cause?: unknown): AppError => new AppError('assertion_untrusted', { detail, cause });
+const wrongType = (): AppError => malformed('the header\'s "typ" is not "JWT"');
 const malformed = (detail: string): AppError => new AppError('assertion_malformed', { values: { detail } });
 
 /** Values of a `typ` or `cty` that says JWT (RFC 7519 §5.1, §5.2); every other one belongs to a profile of its own. */
@@ -41,42 +44,65 @@ export function createAuthenticateToken({ directory, keyring }: AuthenticateToke
       try {
         return checkInside(await key.decrypt(jwe.text, union));
       } catch (error) {
-        if (error instanceof AppError) throw error;
         failure = error;
       }
     }
+    if (failure instanceof AppError) throw failure;
     throw untrusted(failure === undefined ? 'the JWE names an unknown key' : 'the JWE cannot be decrypted', failure);
+  };
+
+  /**
+   * Who sent a JWE, and what it holds.
+   * SECURITY: what cannot be decrypted takes the way of an unknown client to its end, the question to the store included: neither
+   * the answer nor its time tells that something could be decrypted.
+   */
+  const openSender = async (jwe: CompactJwe): Promise<Sender> => {
+    try {
+      const jws = await open(jwe);
+      return readSender(jws, jwe);
+    } catch (error) {
+      await directory.find(createClientId());
+      throw error;
+    }
   };
 
   return async function authenticateToken(token) {
     const outer = parseToken(token);
-    const jws = outer.kind === 'jwe' ? await open(outer) : outer;
-    const clientId = readSender(jws, outer);
+    const { jws, profile, clientId } = outer.kind === 'jwe' ? await openSender(outer) : readSender(outer, outer);
     const registered = await directory.find(clientId);
     if (registered === undefined) throw untrusted(`unknown client ${clientId}`);
     await checkSignature(registered, jws, outer);
     const { app } = registered;
+    if (!profile.isAllowed(app)) throw wrongType();
     if (!app.enabled) throw new AppError('app_disabled', { detail: clientId });
     if (app.jwe.required && outer.kind !== 'jwe') throw new AppError('jwe_required', { detail: clientId });
-    return { app, payload: jws.payload, signingInput: jws.signingInput };
+    return { app, profile, payload: jws.payload, signingInput: jws.signingInput };
   };
 }
 
+/** A token of which it is known what it says, and of whom it says it. */
+interface Sender {
+  readonly jws: CompactJws;
+  readonly profile: AssertionProfile;
+  readonly clientId: string;
+}
+
 /**
- * The client id that a token names, if it says that it is a JWT.
+ * The client id that a token names, if it says that it is an assertion.
  * SECURITY: what was encrypted fails with the one sentence until its signature has held: it must not tell that it was decrypted.
  */
-function readSender(jws: CompactJws, outer: CompactJws | CompactJwe): string {
+function readSender(jws: CompactJws, outer: CompactJws | CompactJwe): Sender {
   try {
-    checkType(jws.header, 'typ');
-    return readClientId(jws.payload);
+    const profile = findProfile(jws.header['typ']);
+    if (profile === undefined) throw wrongType();
+    return { jws, profile, clientId: profile.readClientId(jws.payload) };
   } catch (error) {
     throw outer.kind === 'jwe' ? untrusted('inside the JWE: no JWT with an issuer', error) : error;
   }
 }
 
 async function checkSignature(
-  { app, verifier }: RegisteredApp,
+  { app, verify }: RegisteredApp,
   jws: CompactJws,
   outer: CompactJws | CompactJwe,
 ): Promise<void> {
@@ -85,7 +111,6 @@ async function checkSignature(
   if (outer.kind === 'jwe' && !(isIn(app.jwe.algs, alg) && isIn(app.jwe.encs, enc))) {
     throw untrusted(`${app.clientId}: this app does not allow the alg and enc of this JWE`);
   }
-  const { verify } = await verifier();
   if (!(await verify(jws))) throw untrusted(`${app.clientId}: the signature does not hold`);
 }
 

@@ -1,6 +1,6 @@
 import type { App } from '../apps/schemas.ts';
 import type { Clock } from '../core/clock.ts';
-import { type AssertionClaims, checkClaims } from '../jose/claims.ts';
+import type { AssertionClaims } from '../jose/claims.ts';
 import type { AuthenticateToken } from './authenticate-token.ts';
 
 /** An assertion that passed every check but the replay. */
@@ -19,8 +19,8 @@ export type VerifyAssertion = (assertion: string) => Promise<VerifiedAssertion>;
 /** The token's authenticity, then its claims. Nothing is written, so a refused assertion burns nothing. */
 export function createVerifyAssertion(authenticateToken: AuthenticateToken, clock: Clock): VerifyAssertion {
   return async function verifyAssertion(assertion) {
-    const { app, payload, signingInput } = await authenticateToken(assertion);
+    const { app, profile, payload, signingInput } = await authenticateToken(assertion);
     const verifiedAt = clock.nowSeconds();
-    return { app, claims: checkClaims(payload, app, verifiedAt), signingInput, verifiedAt };
+    return { app, claims: profile.checkClaims(payload, app, verifiedAt), signingInput, verifiedAt };
   };
 }

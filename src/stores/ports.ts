@@ -164,6 +164,37 @@ export interface TicketStore {
   take(key: string): Promise<string | undefined>;
 }
 
+/** Names that can be had once. */
+export interface ClaimStore {
+  /**
+   * Takes a name for a time, by one atomic command: of many that ask at once, one gets it.
+   * @returns false where it was taken
+   * @throws AppError `store_unavailable` where it is not known who has it
+   */
+  claim(key: string, expiresInMs: number): Promise<boolean>;
+}
+
+/** One line of the audit trail. The store does not look into `body`. */
+export interface AuditLine {
+  /** Ascends with time; what {@link AuditStore.list} goes on from. */
+  readonly id: string;
+  readonly body: string;
+}
+
+/** What administrators did, in the order in which it was written. Nothing of it can be changed. */
+export interface AuditStore {
+  /** Keeps a line; it is on disk, or as safe as the store makes anything, when this resolves. @returns its id */
+  append(body: string): Promise<string>;
+  /** Lines by ascending id, from behind `after` ('' for the first), or the last ones by descending id. */
+  list(options: {
+    readonly after?: string;
+    readonly limit: number;
+    readonly isNewestFirst?: boolean;
+  }): Promise<AuditLine[]>;
+  /** Drops lines that were written before `beforeMs`, in milliseconds since the epoch, and nothing else. @returns how many */
+  expire(beforeMs: number): Promise<number>;
+}
+
 /** Something that is over before its time. A session's id is `<tag>.<key>`. */
 export interface Ending {
   readonly kind: 'session' | 'identity' | 'conversation';
@@ -211,6 +242,8 @@ export interface Store {
   readonly tickets: TicketStore;
   readonly endings: EndingFeed;
   readonly presence: PresenceStore;
+  readonly claims: ClaimStore;
+  readonly audit: AuditStore;
   /** One line for the banner: which backend, and how durable it is. */
   readonly description: string;
   health(): Promise<StoreHealth>;

@@ -175,12 +175,4 @@ describe('the app directory', () => {
     await under.registry.remove(clientId);
     assert.deepEqual((await under.directory.jweUnion()).encs, ['A256GCM']);
   });
-
-  it('makes a verifier once', async (t) => {
-    const under = await startDirectory(t);
-    const { clientId } = await under.create();
-    const found = await under.directory.find(clientId);
-    assert.ok(found);
-    assert.equal(await found.verifier(), await found.verifier());
-  });
 });
