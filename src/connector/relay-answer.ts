@@ -1,12 +1,11 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 
 import { AppError, type ErrorCode, ERRORS, toPublicMessage } from '../core/errors.ts';
-import { checkFields, dropHopByHop, FieldError } from '../tunnel/fields.ts';
+import { checkFields, dropHopByHop, FieldError, isPlainlyCoded } from '../tunnel/fields.ts';
 import { MAX_HEAD_BYTES } from '../tunnel/limits.ts';
 import type { Fields, ResponseHead, TunnelStream } from '../tunnel/messages.ts';
 
 const NO_CONTENT = 204;
-const CODING_FIELD = 'transfer-encoding';
 /** A reason as the other end of the tunnel accepts it. */
 const TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 const MAX_REASON_LENGTH = 200;
@@ -40,17 +39,6 @@ export function toFinalHead(answer: IncomingMessage): ResponseHead | undefined {
   // The length of what is not there (RFC 9110 §8.6).
   const fields = dropHopByHop(rawHeaders, statusCode === NO_CONTENT ? ['content-length'] : []);
   return toResponseHead(statusCode, statusMessage, fields);
-}
-
-/** Whether Node's parser has taken off what transfer codings there are (RFC 9112 §7). */
-function isPlainlyCoded(rawHeaders: Fields): boolean {
-  let codings = 0;
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at] as string;
-    if (name.length !== CODING_FIELD.length || name.toLowerCase() !== CODING_FIELD) continue;
-    if (++codings > 1 || !/^(?:chunked|identity)$/i.test(rawHeaders[at + 1] as string)) return false;
-  }
-  return true;
 }
 
 /** Whether header fields or trailers fit into the tunnel, by form, number and size. */

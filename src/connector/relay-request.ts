@@ -164,7 +164,7 @@ export class Exchange implements StreamHandlers, ExchangeListener {
     if (!this.#isAnswered) {
       const trailers = toTrailers(response.rawTrailers);
       // SECURITY: a body that was cut must never look whole.
-      if (!response.complete || !areTellable(trailers)) {
+      if (!response.complete || this.#errand.backend.isCut(response) || !areTellable(trailers)) {
         this.#fail('application_failed', new Error('the answer was cut'));
         return;
       }

@@ -194,3 +194,13 @@ export function readFields(rawHeaders: readonly string[]): Fields {
     throw new AppError('invalid_request', { values: { detail: `the header fields ${error.message}` } });
   }
 }
+
+/** Whether Node's parser has taken off what transfer codings an answer has (RFC 9112 §7): none is left of which nobody would learn. */
+export function isPlainlyCoded(rawHeaders: Fields): boolean {
+  let codings = 0;
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    if (!isNamed(rawHeaders[at], 'transfer-encoding')) continue;
+    if (++codings > 1 || !/^(?:chunked|identity)$/i.test(rawHeaders[at + 1] as string)) return false;
+  }
+  return true;
+}

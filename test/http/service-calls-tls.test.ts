@@ -225,6 +225,29 @@ describe('a service', () => {
     assert.match(await fail(t, port), /^502 the service broke off: its answer ended early$/);
   });
 
+  const CUT: Record<string, (socket: Socket) => void> = {
+    'a reset behind a body without a length': (socket) =>
+      // Of a TLS socket nothing but what is below it can be reset.
+      void socket.write('HTTP/1.0 200 OK\r\n\r\nhalf', () =>
+        (socket as unknown as { _parent: Socket })._parent.resetAndDestroy(),
+      ),
+  };
+  for (const [name, answer] of Object.entries(CUT)) {
+    it(`whose answer is cut has broken off: ${name}`, async (t) => {
+      const { key, cert } = certificates.server;
+      const { port } = await startService(t, { key, cert }, (req) => answer(req.socket));
+      assert.match(await fail(t, port), /^502 the service broke off: its answer ended early$/);
+    });
+  }
+
+  it('whose answer has a coding of which nobody would learn has broken off', async (t) => {
+    const { key, cert } = certificates.server;
+    const { port } = await startService(t, { key, cert }, (req) => {
+      req.socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n');
+    });
+    assert.match(await fail(t, port), /^502 the service broke off: its answer has a transfer coding/);
+  });
+
   it('whose header fields are too large has broken off', async (t) => {
     const { key, cert } = certificates.server;
     const { port } = await startService(t, { key, cert }, (_req, res) =>

@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
-import type { Readable } from 'node:stream';
+import { PassThrough, pipeline, type Readable } from 'node:stream';
 
 import { AppError } from '../../core/errors.ts';
+import { isPlainlyCoded } from '../../tunnel/fields.ts';
 import type { Fields } from '../../tunnel/messages.ts';
+import { createResets, type Resets } from '../../tunnel/resets.ts';
 import type { ServiceConnection } from './connect.ts';
 import { toExchangeError } from './failures.ts';
 import { MAX_ANSWER_HEADER_BYTES } from './limits.ts';
@@ -45,6 +47,8 @@ export async function exchange(
   cut: AbortController,
 ): Promise<ServiceAnswer> {
   if (socket.destroyed) throw toExchangeError(socket.errored, progress);
+  const resets = createResets();
+  resets.watch(socket);
   const giveUp = (detail: string) => (): void => cut.abort(new AppError('service_timeout', { detail }));
   socket.setTimeout(limits.idleMs, giveUp('nothing moved'));
   const sent = request({
@@ -66,14 +70,30 @@ export async function exchange(
     const [response] = await answered;
     // What goes wrong with a body that the service did not wait for; a broken answer fails by itself.
     sent.on('error', () => undefined);
-    return { status: response.statusCode ?? 0, fields: response.rawHeaders, body: response };
+    // SECURITY: of a further coding the caller would not learn.
+    if (!isPlainlyCoded(response.rawHeaders))
+      throw new AppError('service_failed', {
+        values: { detail: 'its answer has a transfer coding other than "chunked"' },
+      });
+    return { status: response.statusCode ?? 0, fields: response.rawHeaders, body: toWholeBody(response, resets) };
   } catch (error) {
     sent.on('error', () => undefined).destroy();
     socket.destroy();
-    throw cut.signal.aborted ? cut.signal.reason : toExchangeError(error, progress);
+    if (cut.signal.aborted) throw cut.signal.reason;
+    throw error instanceof AppError ? error : toExchangeError(error, progress);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The body of an answer, which fails where its connection was reset rather than closed. */
+function toWholeBody(response: IncomingMessage, resets: Resets): Readable {
+  const { 'content-length': length, 'transfer-encoding': coding } = response.headers;
+  if (length !== undefined || coding !== undefined) return response;
+  const whole = new PassThrough({
+    flush: (done) => done(resets.isCut(response) ? new Error('the answer was cut') : null),
+  });
+  return pipeline(response, whole, () => undefined);
 }
 
 /** The fields, and the two that say where the message is for and where it ends. */
