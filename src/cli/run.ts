@@ -1,29 +1,19 @@
 import { ConfigError } from '../config/config-error.ts';
 import { AppError, toPublicMessage } from '../core/errors.ts';
-import { apiKeysCommand } from './api-keys.ts';
-import { appsCommand } from './apps.ts';
-import { callersCommand } from './callers.ts';
 import { type Command, type CommandContext, UsageError } from './command.ts';
-import { gatewayCommand } from './gateway.ts';
-import { connectorCommand } from './connector.ts';
-import { connectorsCommand } from './connectors.ts';
-import { identitiesCommand } from './identities.ts';
-import { idproxyCommand } from './idproxy.ts';
-import { issuerCommand } from './issuer.ts';
-import { startCommand } from './start.ts';
 
-/** The commands, in the order of the help. */
-export const COMMANDS: Readonly<Record<string, Command>> = {
-  start: startCommand,
-  issuer: issuerCommand,
-  idproxy: idproxyCommand,
-  connector: connectorCommand,
-  gateway: gatewayCommand,
-  apps: appsCommand,
-  identities: identitiesCommand,
-  connectors: connectorsCommand,
-  callers: callersCommand,
-  'api-keys': apiKeysCommand,
+/** The commands, in the order of the help. One that runs loads nothing of the others. */
+export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./start.ts')).startCommand,
+  issuer: async () => (await import('./issuer.ts')).issuerCommand,
+  idproxy: async () => (await import('./idproxy.ts')).idproxyCommand,
+  connector: async () => (await import('./connector.ts')).connectorCommand,
+  gateway: async () => (await import('./gateway.ts')).gatewayCommand,
+  apps: async () => (await import('./apps.ts')).appsCommand,
+  identities: async () => (await import('./identities.ts')).identitiesCommand,
+  connectors: async () => (await import('./connectors.ts')).connectorsCommand,
+  callers: async () => (await import('./callers.ts')).callersCommand,
+  'api-keys': async () => (await import('./api-keys.ts')).apiKeysCommand,
 };
 
 /** Exit codes. */
@@ -33,9 +23,12 @@ export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 const HELP: ReadonlySet<string> = new Set(['--help', '-h']);
 
 /** The help text. */
-export function toHelp(version: string): string {
-  const lines = Object.entries(COMMANDS).map(
-    ([name, { usage, summary }]) => `  countersign ${`${name} ${usage}`.trim()}\n      ${summary}`,
+export async function toHelp(version: string): Promise<string> {
+  const lines = await Promise.all(
+    Object.entries(COMMANDS).map(async ([name, load]) => {
+      const { usage, summary } = await load();
+      return `  countersign ${`${name} ${usage}`.trim()}\n      ${summary}`;
+    }),
   );
   return [
     `Countersign ${version}`,
@@ -62,13 +55,13 @@ export async function runCommand(context: CommandContext): Promise<number> {
     context.print(context.version);
     return EXIT.ok;
   }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  const command = Object.hasOwn(COMMANDS, name) ? await COMMANDS[name]?.() : undefined;
   if (name === 'help' || context.args.some((word) => HELP.has(word))) {
-    context.print(command ? toCommandHelp(name, command) : toHelp(context.version));
+    context.print(command ? toCommandHelp(name, command) : await toHelp(context.version));
     return EXIT.ok;
   }
   if (command === undefined) {
-    context.printError(toHelp(context.version));
+    context.printError(await toHelp(context.version));
     return EXIT.usage;
   }
   try {

@@ -19,10 +19,11 @@ async function run(args: readonly string[], env: Record<string, string> = {}) {
 }
 
 describe('a command', () => {
-  it('is in the help with its summary', () => {
-    const help = toHelp('1.2.3');
+  it('is in the help with its summary', async () => {
+    const help = await toHelp('1.2.3');
     assert.match(help, /^Countersign 1\.2\.3\n/);
-    for (const [name, { summary }] of Object.entries(COMMANDS)) {
+    for (const [name, load] of Object.entries(COMMANDS)) {
+      const { summary } = await load();
       assert.ok(help.includes(`countersign ${name}`) && help.includes(summary), name);
     }
   });
@@ -36,9 +37,10 @@ describe('a command', () => {
 
   it('shows the help wherever it is asked for, and starts nothing', async () => {
     for (const args of [['--help'], ['-h'], ['help'], ['nothing', '--help']]) {
-      assert.deepEqual(await run(args), { code: 0, printed: [toHelp('1.2.3')], errors: [] }, args.join(' '));
+      assert.deepEqual(await run(args), { code: 0, printed: [await toHelp('1.2.3')], errors: [] }, args.join(' '));
     }
-    for (const [name, command] of Object.entries(COMMANDS)) {
+    for (const [name, load] of Object.entries(COMMANDS)) {
+      const command = await load();
       const expected = { code: 0, printed: [toCommandHelp(name, command)], errors: [] };
       assert.deepEqual(await run([name, '--help']), expected, name);
       assert.deepEqual(await run([name, 'create', '-h']), expected, name);
