@@ -10,6 +10,7 @@ const PACKAGES = {
   'nginx-light': () => run('/usr/sbin/nginx', ['-v']),
   'tinyproxy-bin': () => run('tinyproxy', ['-v']),
   unzip: () => run('unzip', ['-v']),
+  faketime: () => run('faketime', ['--version']),
   procps: () => run('ps', ['--version']),
   'python3-jwt': () => findPython() !== undefined || knowsModules('/usr/bin/python3', ['jwt']),
   'python3-jwcrypto': () => findPython() !== undefined || knowsModules('/usr/bin/python3', ['jwcrypto']),

@@ -51,7 +51,7 @@ export function createWatchedCopy<T>(deps: WatchedCopyDeps<T>): WatchedCopy<T> {
   let isClosed = false;
 
   const load = async (): Promise<T> => {
-    const readAt = clock.nowSeconds();
+    const readAt = clock.elapsedSeconds();
     const found = await documents.list(collection);
     const signature = found.map(({ id, revision }) => `${id} ${revision}`).sort().join('\n'); // prettier-ignore
     const isSame = known?.signature === signature;
@@ -106,8 +106,8 @@ export function createWatchedCopy<T>(deps: WatchedCopyDeps<T>): WatchedCopy<T> {
 
   return {
     current: () => {
-      // SECURITY: fails closed: an old copy does not know what was revoked since.
-      if (known === undefined || clock.nowSeconds() - known.readAt > MAX_STALE_SECONDS) {
+      // SECURITY: fails closed: an old copy does not know what was revoked since. Nor does a clock that is set make it young.
+      if (known === undefined || clock.elapsedSeconds() - known.readAt > MAX_STALE_SECONDS) {
         throw new AppError('store_unavailable', { detail: `the copy of ${collection} is too old, or there is none` });
       }
       return known.copy;

@@ -53,7 +53,7 @@ export interface Installation {
   readonly folder: string;
   setMappings(mappings: readonly object[]): Promise<void>;
   /** Starts it in the foreground, and waits until it is connected unless told otherwise. */
-  start(options?: { readonly isConnected?: boolean }): Promise<Child>;
+  start(options?: { readonly isConnected?: boolean; readonly env?: Readonly<Record<string, string>> }): Promise<Child>;
 }
 
 /** An idproxy with the admin API, and whatever of the chain a test starts around it. */
@@ -183,9 +183,9 @@ export async function startConnectorChain(given: Readonly<Record<string, string>
       return {
         folder: home,
         setMappings,
-        start: async ({ isConnected = true } = {}) => {
+        start: async ({ isConnected = true, env: more = {} } = {}) => {
           const args = [join(home, 'lib', 'kore-connector.js'), 'run'];
-          const child = await startChild({ command: process.execPath, args, cwd: '/' });
+          const child = await startChild({ command: process.execPath, args, cwd: '/', env: more });
           children.push(child);
           if (isConnected) {
             const isReady = async (): Promise<boolean> => (await readLog(home)).includes('"connected to the gateway"');

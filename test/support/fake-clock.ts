@@ -9,6 +9,7 @@ export function createFakeClock(atSeconds: number): FakeClock {
   let now = atSeconds;
   return {
     nowSeconds: () => now,
+    elapsedSeconds: () => now,
     set: (next) => {
       now = next;
     },

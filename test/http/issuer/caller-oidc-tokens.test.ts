@@ -5,6 +5,7 @@ import { exportJWK, generateKeyPair, type JWTHeaderParameters, type JWTPayload, 
 
 import { startIssuer } from './issuer-under-test.ts';
 import { answerJson, startUpstream } from './upstream-under-test.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
 
 const PROVIDER = 'https://login.example/';
 const SERVICE = 'countersign-issuer';
@@ -41,7 +42,7 @@ async function ask(
     jwksUrl: provider.url,
     identityClaim,
   } as const;
-  const issuer = await startIssuer(t, { callerAuth }, { clock: { nowSeconds: () => NOW } });
+  const issuer = await startIssuer(t, { callerAuth }, { clock: createFakeClock(NOW) });
   const key = pairs[signedBy]?.privateKey;
   assert.ok(key);
   const bearer = await new SignJWT({ ...CLAIMS, ...claims }).setProtectedHeader({ alg: 'ES256', ...header }).sign(key);

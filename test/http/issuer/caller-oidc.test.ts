@@ -6,6 +6,7 @@ import { decodeJwt, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJ
 
 import { assertRefused, type IssuerUnderTest, readClaims, readJwt, startIssuer } from './issuer-under-test.ts';
 import { answerJson, type Answering, startUpstream, type UpstreamUnderTest } from './upstream-under-test.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
 
 /** A name that a machine made for a visitor. */
 const VISITOR = 'dCHo1cSVGn_BBSxUJvyPlg';
@@ -50,7 +51,7 @@ async function start(
     jwksUrl: `${provider.url}/jwks`,
     identityClaim,
   } as const;
-  const issuer = await startIssuer(t, { callerAuth, upstreamTimeoutMs }, { clock: { nowSeconds: () => NOW } });
+  const issuer = await startIssuer(t, { callerAuth, upstreamTimeoutMs }, { clock: createFakeClock(NOW) });
   return { issuer, provider, askWith: (bearer, body = {}) => issuer.ask(body, { authorization: `Bearer ${bearer}` }) };
 }
 

@@ -10,6 +10,7 @@ import { Secret } from '../../../src/core/secret.ts';
 import { JWE_ENCRYPTIONS, JWS_ALGORITHM_NAMES } from '../../../src/jose/algorithms.ts';
 import { createRsaPrivateKeyPem, KeyError, parseRsaPrivateKey, toPublicJwk } from '../../../src/jose/jwk.ts';
 import { AUDIENCE, CLIENT_ID, readClaims, readJwt, startIssuer } from './issuer-under-test.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
 
 const NOW = 1_800_000_000.75;
 
@@ -62,7 +63,7 @@ describe('what the issuer signs', () => {
   }
 
   it('has times in whole seconds and a new jti each time', async (t) => {
-    const issuer = await startIssuer(t, { tokenLifetimeSeconds: 3_600 }, { clock: { nowSeconds: () => NOW } });
+    const issuer = await startIssuer(t, { tokenLifetimeSeconds: 3_600 }, { clock: createFakeClock(NOW) });
     const read = async () =>
       jsonwebtoken.verify(readJwt(await issuer.ask({ identity: 'alice' })), issuer.secret, {
         clockTimestamp: NOW,
