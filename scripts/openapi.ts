@@ -3,11 +3,14 @@ import { createDocument } from 'zod-openapi';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { APP_PATHS } from '../src/apps/paths.ts';
+import { PLATFORM_KEY_PATHS } from '../src/apps/platform-keys/paths.ts';
 import { type ErrorCode, ERRORS } from '../src/core/errors.ts';
 import { GATEWAY_PATHS } from '../src/gateway/paths.ts';
 import { SERVICE_CALL_PATHS } from '../src/gateway/service-calls/paths.ts';
 import { GATEWAY_SERVER, IDPROXY_SERVER, ISSUER_SERVER } from '../src/http/openapi-responses.ts';
+import { AUDIT_PATHS } from '../src/http/audit-paths.ts';
 import { HEALTH_PATHS } from '../src/http/paths.ts';
+import { EXPLAIN_PATHS } from '../src/idproxy/explain-paths.ts';
 import { IDPROXY_PATHS } from '../src/idproxy/paths.ts';
 import { IDENTITY_PATHS } from '../src/sessions/identity-paths.ts';
 import { SESSION_PATHS } from '../src/sessions/paths.ts';
@@ -141,6 +144,7 @@ export function createOpenapiYaml(): string {
       { name: 'Bearer', description: 'What a bearer opens.' },
       { name: 'Discovery', description: 'Keys and addresses.' },
       { name: 'Registration', description: 'SDK apps, for the admin.' },
+      { name: 'Keys', description: 'Keys of the platform, for the admin.' },
       { name: 'Identities', description: 'Users of the apps, for the admin.' },
       { name: 'Connectors', description: 'Connectors and callers of the gateway, for the admin.' },
       { name: 'Service calls', description: 'Calls of services, with two-way TLS or through a connector.' },
@@ -149,11 +153,14 @@ export function createOpenapiYaml(): string {
     paths: {
       ...ISSUER_PATHS,
       ...IDPROXY_PATHS,
+      ...EXPLAIN_PATHS,
       ...SESSION_PATHS,
       ...APP_PATHS,
+      ...PLATFORM_KEY_PATHS,
       ...IDENTITY_PATHS,
       ...GATEWAY_PATHS,
       ...SERVICE_CALL_PATHS,
+      ...AUDIT_PATHS,
       ...HEALTH_PATHS,
     },
     components: {
@@ -164,6 +171,11 @@ export function createOpenapiYaml(): string {
           description: '`COUNTERSIGN_ADMIN_TOKEN`, or what the first start printed.',
         },
         bearer: { type: 'http', scheme: 'bearer', description: 'What an exchange granted.' },
+        boundBearer: {
+          type: 'http',
+          scheme: 'DPoP',
+          description: 'A bearer that is bound to a key, with a proof in the header field `DPoP` (RFC 9449 §7.1).',
+        },
         callerKey: { type: 'http', scheme: 'bearer', description: 'A key of `COUNTERSIGN_INTROSPECTION_KEYS_FILE`.' },
         callerBasic: {
           type: 'http',

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 
 import { config as loadDotenv } from 'dotenv';
 
@@ -25,6 +26,7 @@ for (const output of [process.stdout, process.stderr]) {
 const exitCode = await runCommand({
   args: process.argv.slice(2),
   env: process.env,
+  user: readUser(),
   stop: stopping.signal,
   version,
   print: (text) => void process.stdout.write(`${text}\n`),
@@ -38,3 +40,12 @@ for (const output of [process.stdout, process.stderr]) {
 }
 // Not by waiting until nothing is left to do: a bot of the operator's may hold a timer or a connection for ever.
 process.exit(isOutputLost && exitCode === 0 ? 1 : exitCode);
+
+/** Who runs the program; a user without a name, as a container may have, by its number. */
+function readUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? 'unknown');
+  }
+}

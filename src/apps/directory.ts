@@ -1,11 +1,11 @@
 import { AppError } from '../core/errors.ts';
-import { JWE_ALGORITHMS, JWE_ENCRYPTIONS } from '../jose/algorithms.ts';
+import { DEFAULT_JWE_ALGORITHMS, JWE_ALGORITHMS, JWE_ENCRYPTIONS, type JweAlgorithm } from '../jose/algorithms.ts';
 import type { CompactJws } from '../jose/compact.ts';
 import type { JwePolicy } from '../jose/jwe.ts';
-import { createJwsVerifier, type JwsVerifier } from '../jose/jws.ts';
 import type { DocumentStore, StoredDocument } from '../stores/ports.ts';
-import type { Vault } from '../vault/vault.ts';
-import { openKey, parseApp } from './app-document.ts';
+import { parseApp } from './app-document.ts';
+import { createRemoteKeySets, type RemoteKeySetsDeps } from './keys/remote-key-sets.ts';
+import { createVerifyWithKeys, type VerifyWithKeysDeps } from './keys/verify-with-keys.ts';
 import type { App } from './schemas.ts';
 
 /** How long after a failed load the next one is tried, in milliseconds. */
@@ -14,7 +14,10 @@ const RETRY_MS = 200;
 /** An app, ready for verifying. */
 export interface RegisteredApp {
   readonly app: App;
-  /** Whether one of its keys that are live signed the token, under its pinned algorithm. Never throws on what a token says. */
+  /**
+   * Whether one of its keys that are live signed the token, under its pinned algorithm. Never throws on what a token says.
+   * @throws AppError `upstream_unavailable` where its keys cannot be fetched
+   */
   verify(jws: CompactJws): Promise<boolean>;
 }
 
@@ -27,9 +30,10 @@ export interface AppDirectory {
   close(): void;
 }
 
-export interface AppDirectoryDeps {
+export interface AppDirectoryDeps extends Omit<VerifyWithKeysDeps, 'keySets'> {
   readonly documents: DocumentStore;
-  readonly vault: Vault;
+  /** What reads the key sets of apps that have a URL in place of a key. Absent: they are refused. */
+  readonly getText?: RemoteKeySetsDeps['getText'];
   readonly onProblem: (detail: string) => void;
 }
 
@@ -38,7 +42,9 @@ interface Snapshot {
   readonly union: JwePolicy;
 }
 
-export function createAppDirectory({ documents, vault, onProblem }: AppDirectoryDeps): AppDirectory {
+export function createAppDirectory(deps: AppDirectoryDeps): AppDirectory {
+  const { documents, vault, clock, getText, onProblem } = deps;
+  const keySets = createRemoteKeySets({ getText, clock, onProblem });
   let current: Promise<Snapshot> | undefined;
   let known: Snapshot | undefined;
   let retry: NodeJS.Timeout | undefined;
@@ -48,14 +54,7 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
 
   const toEntry = (document: StoredDocument): RegisteredApp => {
     const app = parseApp(document);
-    let verifier: Promise<JwsVerifier> | undefined;
-    return {
-      app,
-      verify: async (jws) => {
-        verifier ??= createJwsVerifier(app.algorithm, openKey(vault, app));
-        return (await verifier).verify(jws);
-      },
-    };
+    return { app, verify: createVerifyWithKeys(app, { vault, clock, keySets }) };
   };
 
   /** One app that cannot be read must not take the others with it: asked for, it fails by itself. */
@@ -123,9 +122,14 @@ export function createAppDirectory({ documents, vault, onProblem }: AppDirectory
   };
 }
 
+const OPEN_FOR_ALL: readonly JweAlgorithm[] = DEFAULT_JWE_ALGORITHMS;
+
 function toUnion(apps: readonly App[]): JwePolicy {
   return {
-    algs: JWE_ALGORITHMS.filter((alg) => apps.some(({ jwe }) => jwe.algs.includes(alg))),
+    // SECURITY: an app that is disabled keeps nothing open beyond what is open for all; it still hears that it is disabled.
+    algs: JWE_ALGORITHMS.filter((alg) =>
+      apps.some(({ enabled, jwe }) => jwe.algs.includes(alg) && (enabled || OPEN_FOR_ALL.includes(alg))),
+    ),
     encs: JWE_ENCRYPTIONS.filter((enc) => apps.some(({ jwe }) => jwe.encs.includes(enc))),
   };
 }

@@ -1,13 +1,12 @@
-import { randomBytes } from 'node:crypto';
-
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { createClientId } from '../core/ids.ts';
-import { JWS_ALGORITHMS, type JwsAlgorithm } from '../jose/algorithms.ts';
-import { KeyError, parseRsaPublicKey } from '../jose/jwk.ts';
 import type { DocumentStore, IdentityStore, SessionStore } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
-import { parseApp, sealSecret, toBody } from './app-document.ts';
+import { parseApp, toBody } from './app-document.ts';
+import { findGap } from './keys/key-life.ts';
+import { createAppKey, type KeySource } from './keys/key-material.ts';
+import type { AppKey } from './keys/schemas.ts';
 import type { App, AppPatch, AppRequest } from './schemas.ts';
 
 /** Users that are erased in one go when their app is deleted. */
@@ -20,7 +19,10 @@ export interface AppRegistry {
   list(): Promise<App[]>;
   /** @throws AppError `app_not_found` */
   get(clientId: string): Promise<App>;
-  /** @throws AppError `app_not_found`, `app_conflict` when somebody else changed it meanwhile */
+  /**
+   * Changes an app. A public key or JWKS URL takes the place of all its keys at once; {@link AppKeys} changes them without an outage.
+   * @throws AppError `app_not_found`, `app_conflict` when somebody else changed it meanwhile
+   */
   update(clientId: string, patch: AppPatch): Promise<App>;
   /** Deletes an app, and then erases its users. @throws AppError `app_not_found` */
   remove(clientId: string): Promise<void>;
@@ -33,8 +35,6 @@ export interface AppRegistryDeps {
   readonly vault: Vault;
   readonly clock: Clock;
 }
-
-const invalid = (detail: string): AppError => new AppError('invalid_request', { values: { detail } });
 
 export function createAppRegistry({ documents, identities, sessions, vault, clock }: AppRegistryDeps): AppRegistry {
   const read = async (clientId: string): Promise<{ app: App; revision: number }> => {
@@ -52,36 +52,39 @@ export function createAppRegistry({ documents, identities, sessions, vault, cloc
     await sessions.purge();
   };
 
+  const replaceKeys = (app: App, source: KeySource, now: number): readonly AppKey[] => {
+    const { key } = createAppKey(app, source, { createdAt: now, activatesAt: now }, vault);
+    const [only, ...others] = app.keys;
+    const isSame = only?.publicKey === key.publicKey && only?.jwksUrl === key.jwksUrl;
+    return isSame && others.length === 0 && findGap(app.keys, now) === undefined ? app.keys : [key];
+  };
+
   return {
-    create: async ({ publicKey, ...request }) => {
+    create: async ({ publicKey, jwksUrl, ...request }) => {
       const clientId = createClientId();
-      const { secretBytes } = JWS_ALGORITHMS[request.algorithm];
       const now = clock.nowSeconds();
-      const clientSecret = secretBytes > 0 ? randomBytes(secretBytes).toString('base64') : undefined;
-      const key = toPublicKeyPem(request.algorithm, publicKey);
-      const app: App = {
-        ...request,
-        clientId,
-        createdAt: now,
-        updatedAt: now,
-        ...(clientSecret !== undefined && { sealedSecret: sealSecret(vault, clientId, clientSecret) }),
-        ...(key !== undefined && { publicKey: key }),
-      };
+      const { key, clientSecret } = createAppKey(
+        { clientId, algorithm: request.algorithm },
+        { publicKey, jwksUrl },
+        { createdAt: now, activatesAt: now },
+        vault,
+      );
+      const app: App = { ...request, clientId, createdAt: now, updatedAt: now, keys: [key] };
       if (!(await documents.insert('apps', clientId, toBody(app)))) throw new AppError('app_conflict');
       return { app, ...(clientSecret !== undefined && { clientSecret }) };
     },
     list: async () => (await documents.list('apps')).map(parseApp),
     get: async (clientId) => (await read(clientId)).app,
-    update: async (clientId, { publicKey, jwe, merge, ...patch }) => {
+    update: async (clientId, { publicKey, jwksUrl, jwe, merge, ...patch }) => {
       const { app, revision } = await read(clientId);
-      const key = publicKey === undefined ? app.publicKey : toPublicKeyPem(app.algorithm, publicKey);
+      const now = clock.nowSeconds();
       const updated = {
         ...app,
         ...patch,
         jwe: { ...app.jwe, ...jwe },
         merge: { ...app.merge, ...merge },
-        updatedAt: clock.nowSeconds(),
-        ...(key !== undefined && { publicKey: key }),
+        updatedAt: now,
+        ...((publicKey ?? jwksUrl) !== undefined && { keys: replaceKeys(app, { publicKey, jwksUrl }, now) }),
       } as App;
       if (!(await documents.update('apps', clientId, toBody(updated), revision))) throw new AppError('app_conflict');
       return updated;
@@ -93,17 +96,4 @@ export function createAppRegistry({ documents, identities, sessions, vault, cloc
       if (!wasThere) throw new AppError('app_not_found');
     },
   };
-}
-
-/** The uploaded key as PEM, whatever form it came in; one that does not fit the algorithm is refused. */
-function toPublicKeyPem(algorithm: JwsAlgorithm, publicKey: AppRequest['publicKey']): string | undefined {
-  const isRsa = JWS_ALGORITHMS[algorithm].keyType === 'rsa';
-  if (!isRsa && publicKey === undefined) return undefined;
-  if (!isRsa) throw invalid(`"publicKey": ${algorithm} is signed with a secret, which is made here`);
-  if (publicKey === undefined) throw invalid(`"publicKey": ${algorithm} needs one`);
-  try {
-    return parseRsaPublicKey(publicKey).export({ type: 'spki', format: 'pem' }) as string;
-  } catch (error) {
-    throw error instanceof KeyError ? invalid(`"publicKey": ${error.message}`) : error;
-  }
 }

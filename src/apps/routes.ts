@@ -12,6 +12,9 @@ import { sendJson } from '../http/respond.ts';
 import type { Keyring } from '../jose/keyring.ts';
 import type { AdminCheck } from './admin-token.ts';
 import { toAppView } from './app-document.ts';
+import type { AppKeys } from './keys/app-keys.ts';
+import { toAppKeyView } from './keys/key-view.ts';
+import { appKeyPatch, appKeyRequest } from './keys/schemas.ts';
 import type { AppRegistry } from './registry.ts';
 import { appPatch, appRequest } from './schemas.ts';
 
@@ -37,14 +40,15 @@ export function guardAdmin({ isAdmin, rateLimitPerMinute }: AdminGuardDeps): rea
 
 export interface AppRoutesDeps {
   readonly registry: AppRegistry;
+  readonly appKeys: AppKeys;
   readonly keyring: () => Promise<Keyring>;
   readonly logger: Logger;
 }
 
-/** `/admin/apps…`: registration. Behind {@link guardAdmin}. */
-export function createAppRoutes({ registry, keyring, logger }: AppRoutesDeps): Routes {
+/** `/admin/apps…`: registration, and the keys of apps. Behind {@link guardAdmin}. */
+export function createAppRoutes({ registry, appKeys, keyring, logger }: AppRoutesDeps): Routes {
   const router = Router({ caseSensitive: true });
-  const log = (act: string, clientId: string): void => logger.info({ act, clientId }, 'admin act');
+  const log = (act: string, clientId: string, kid?: string): void => logger.info({ act, clientId, kid }, 'admin act');
 
   router
     .route('/admin/apps')
@@ -76,6 +80,34 @@ export function createAppRoutes({ registry, keyring, logger }: AppRoutesDeps): R
       res.status(204).end();
     })
     .all(allowOnly('GET, PATCH, DELETE'));
+  router
+    .route('/admin/apps/:clientId/keys')
+    .get(async (req, res) => {
+      sendJson(res, 200, { keys: (await appKeys.list(req.params.clientId)).map(toAppKeyView) });
+    })
+    .post(readBody(MAX_ADMIN_BODY_BYTES), async (req, res) => {
+      const { clientId } = req.params;
+      const { key, clientSecret } = await appKeys.add(clientId, checkShape(appKeyRequest, req.body));
+      log('app key added', clientId, key.kid);
+      res.setHeader('Location', `/admin/apps/${clientId}/keys/${key.kid}`);
+      sendJson(res, 201, { ...toAppKeyView(key), ...(clientSecret !== undefined && { clientSecret }) });
+    })
+    .all(allowOnly('GET, POST'));
+  router
+    .route('/admin/apps/:clientId/keys/:kid')
+    .patch(readBody(MAX_ADMIN_BODY_BYTES), async (req, res) => {
+      const { clientId, kid } = req.params;
+      const key = await appKeys.change(clientId, kid, checkShape(appKeyPatch, req.body));
+      log('end of app key set', clientId, kid);
+      sendJson(res, 200, toAppKeyView(key));
+    })
+    .delete(async (req, res) => {
+      const { clientId, kid } = req.params;
+      await appKeys.remove(clientId, kid);
+      log('app key removed', clientId, kid);
+      res.status(204).end();
+    })
+    .all(allowOnly('PATCH, DELETE'));
   return [router];
 }
 

@@ -1,14 +1,16 @@
 import { z } from 'zod';
 
-import { JWE_ALGORITHMS, JWE_ENCRYPTIONS, JWS_ALGORITHM_NAMES } from '../jose/algorithms.ts';
+import { DEFAULT_JWE_ALGORITHMS, JWE_ALGORITHMS, JWE_ENCRYPTIONS, JWS_ALGORITHM_NAMES } from '../jose/algorithms.ts';
 import { MAX_AUDIENCE_LENGTH, MAX_CLOCK_TOLERANCE_SECONDS } from '../jose/limits.ts';
+import { appKeyView, jwksUrl, publicKey, storedAppKey } from './keys/schemas.ts';
 
 /** The `aud` values of the seeds; their documents use both. */
 export const DEFAULT_AUDIENCES = ['https://idproxy.kore.com/authorize', 'https://idproxy.kore.ai/authorize'] as const;
 
 const DAY_SECONDS = 86_400;
 const MAX_NAME_LENGTH = 128;
-const MAX_PEM_LENGTH = 8_192;
+/** The largest limit of exchanges that an app may be given, in a minute. */
+export const MAX_EXCHANGES_PER_MINUTE = 10_000_000;
 
 const seconds = (min: number, max: number) => z.int().min(min).max(max);
 
@@ -24,17 +26,14 @@ const algorithm = z.enum(JWS_ALGORITHM_NAMES).meta({
   example: 'HS256',
 });
 
-const publicKey = z
-  .union([z.string().max(MAX_PEM_LENGTH), z.record(z.string(), z.unknown())])
-  .meta({ description: 'The public key, PEM text or a JWK object; RSA, at least 2048 bits. RS256 and RS512 only.' });
-
 /** The algorithms that JWEs for an app may bear. */
 export const jweSettings = z.strictObject({
   required: z.boolean().default(false).meta({ description: 'Whether assertions must be encrypted.' }),
   algs: z
     .array(z.enum(JWE_ALGORITHMS))
     .min(1)
-    .default([...JWE_ALGORITHMS]),
+    .default([...DEFAULT_JWE_ALGORITHMS])
+    .meta({ description: 'RSA1_5 is for senders that know nothing better: it is taken only where it is named.' }),
   encs: z
     .array(z.enum(JWE_ENCRYPTIONS))
     .min(1)
@@ -57,6 +56,17 @@ export const mergeSettings = z.strictObject({
   }),
 });
 
+/** What an app's bearers may look like. */
+export const ACCESS_TOKEN_FORMATS = ['opaque', 'jwt'] as const;
+
+/** Whose identity assertions an app takes. */
+export const idJagSettings = z.strictObject({
+  issuer: z
+    .url()
+    .max(MAX_AUDIENCE_LENGTH)
+    .meta({ description: 'The `iss` of the identity provider, exactly.', example: 'https://acme.idp.example/' }),
+});
+
 const policy = {
   enforceJti: z.boolean().meta({ description: 'Whether assertions must have a `jti`, so that each is accepted once.' }),
   jwe: jweSettings.meta({ description: 'Encrypted assertions.' }),
@@ -70,6 +80,19 @@ const policy = {
     description:
       'Whether a web socket must show the nonce of its start and a token of its user ("secure RTM"), also where the client ' +
       'did not send `x-rtm-v`.',
+  }),
+  requireDpop: z.boolean().meta({
+    description:
+      'Whether its bearers must be bound to a key of the client (RFC 9449). Only `/oauth/token` does that, so the published ' +
+      "clients' routes are refused.",
+  }),
+  accessTokenFormat: z.enum(ACCESS_TOKEN_FORMATS).meta({
+    description:
+      'What its bearers look like: opaque, or JWTs that the platform signs (RFC 9068), which others can verify with the JWKS.',
+  }),
+  idJag: idJagSettings.nullable().meta({
+    description:
+      'Whether identity assertions (ID-JAG) of an identity provider are accepted, which the registered key must verify. null: none. RS256 and RS512 only.',
   }),
   audiences: z
     .array(z.string().min(1).max(MAX_AUDIENCE_LENGTH))
@@ -91,6 +114,9 @@ const policy = {
   reuseWindowSeconds: seconds(0, 3_600).meta({
     description: 'How long the same assertion gets the same session again; 0 for never.',
   }),
+  exchangesPerMinute: z.int().min(0).max(MAX_EXCHANGES_PER_MINUTE).meta({
+    description: 'Exchanges of assertions that it really signed, in a minute; 0 for no limit of its own.',
+  }),
 };
 
 /** What `POST /admin/apps` takes. */
@@ -99,12 +125,16 @@ export const appRequest = z
     name,
     algorithm,
     publicKey: publicKey.optional(),
+    jwksUrl: jwksUrl.optional(),
     enforceJti: policy.enforceJti.default(false),
     jwe: policy.jwe.prefault({}),
     allowAnonymous: policy.allowAnonymous.default(false),
     autoRegister: policy.autoRegister.default(true),
     merge: policy.merge.prefault({}),
     requireSecureRtm: policy.requireSecureRtm.default(false),
+    requireDpop: policy.requireDpop.default(false),
+    accessTokenFormat: policy.accessTokenFormat.default('opaque'),
+    idJag: policy.idJag.default(null),
     audiences: policy.audiences.default([...DEFAULT_AUDIENCES]),
     bots: policy.bots.default([]),
     enabled: policy.enabled.default(true),
@@ -112,6 +142,7 @@ export const appRequest = z
     bearerLifetimeSeconds: policy.bearerLifetimeSeconds.default(3_600),
     clockToleranceSeconds: policy.clockToleranceSeconds.default(15),
     reuseWindowSeconds: policy.reuseWindowSeconds.default(0),
+    exchangesPerMinute: policy.exchangesPerMinute.default(0),
   })
   .meta({ id: 'AppRequest', description: 'A new SDK app.' });
 
@@ -119,7 +150,8 @@ export const appRequest = z
 export const appPatch = z
   .strictObject({
     name,
-    publicKey,
+    jwksUrl: jwksUrl.meta({ description: 'Takes the place of all its keys, at once. RS256 and RS512 only.' }),
+    publicKey: publicKey.meta({ description: 'Takes the place of all its keys, at once. RS256 and RS512 only.' }),
     ...policy,
     jwe: z
       .strictObject({
@@ -136,7 +168,13 @@ export const appPatch = z
 /** The public key of the platform that JWEs are encrypted for. */
 export const platformJwk = z
   .strictObject({ kty: z.literal('RSA'), e: z.string(), n: z.string(), kid: z.string(), use: z.literal('enc') })
-  .meta({ id: 'PlatformJwk', description: 'A public key of the platform (RFC 7517).' });
+  .meta({ id: 'PlatformJwk', description: 'The public key of the platform that JWEs are encrypted for (RFC 7517).' });
+
+/** The public key of the platform that its own tokens are verified with. */
+export const platformSigningJwk = platformJwk.extend({ use: z.literal('sig'), alg: z.literal('RS256') }).meta({
+  id: 'PlatformSigningJwk',
+  description: 'A public key that tokens of the platform are verified with (RFC 7517).',
+});
 
 /** An app as the API shows it. */
 export const appView = z
@@ -144,7 +182,8 @@ export const appView = z
     clientId: z.string().meta({ example: 'cs-4ac1a8a2-5f09-4a6b-9d3f-0d7b4c2f1e55' }),
     name,
     algorithm,
-    publicKey: z.string().optional().meta({ description: 'PEM; RS256 and RS512 only.' }),
+    publicKey: z.string().optional().meta({ description: 'Of its newest key, where that has one: PEM.' }),
+    keys: z.array(appKeyView).meta({ description: 'Its keys, the newest last.' }),
     ...policy,
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
@@ -165,14 +204,18 @@ export type AppRequest = z.output<typeof appRequest>;
 export type AppPatch = z.output<typeof appPatch>;
 export type AppView = z.output<typeof appView>;
 
-/** An app as it is stored: times in seconds since the epoch, the secret sealed. */
-export const storedApp = appView.omit({ clientId: true, createdAt: true, updatedAt: true }).extend({
+/** An app as it is stored: times in seconds since the epoch, secrets sealed. */
+export const storedApp = appView.omit({ clientId: true, publicKey: true, createdAt: true, updatedAt: true }).extend({
   createdAt: z.number(),
   updatedAt: z.number(),
-  sealedSecret: z.string().optional(),
+  keys: z.array(storedAppKey).min(1),
   // Apps that were registered before there were these.
   merge: mergeSettings.prefault({}),
   requireSecureRtm: z.boolean().default(false),
+  exchangesPerMinute: policy.exchangesPerMinute.default(0),
+  requireDpop: z.boolean().default(false),
+  accessTokenFormat: z.enum(ACCESS_TOKEN_FORMATS).default('opaque'),
+  idJag: idJagSettings.nullable().default(null),
 });
 
 /** A registered app: the stored form and its client id. */

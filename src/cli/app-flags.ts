@@ -43,11 +43,23 @@ const KINDS = {
   keyFile: { takes: '<file>', parse: keyFile },
 } as const satisfies Record<string, { takes: string; parse: ParseFlag }>;
 
-/** The options of `apps create` and `apps update`: the member that each sets. */
-export const APP_FLAGS: Readonly<Record<string, { readonly member: string; readonly kind: keyof typeof KINDS }>> = {
+/** Options of a command: the member of a body that each sets, and what it takes. */
+export type BodyFlags = Readonly<Record<string, { readonly member: string; readonly kind: keyof typeof KINDS }>>;
+
+/** The options of `apps rotate`. */
+export const ROTATE_FLAGS: BodyFlags = {
+  'public-key': { member: 'publicKey', kind: 'keyFile' },
+  'jwks-url': { member: 'jwksUrl', kind: 'text' },
+  'activate-in-seconds': { member: 'activatesInSeconds', kind: 'number' },
+  'overlap-seconds': { member: 'overlapSeconds', kind: 'number' },
+};
+
+/** The options of `apps create` and `apps update`. */
+export const APP_FLAGS: BodyFlags = {
   name: { member: 'name', kind: 'text' },
   algorithm: { member: 'algorithm', kind: 'text' },
   'public-key': { member: 'publicKey', kind: 'keyFile' },
+  'jwks-url': { member: 'jwksUrl', kind: 'text' },
   'enforce-jti': { member: 'enforceJti', kind: 'flag' },
   'jwe-required': { member: 'jwe.required', kind: 'flag' },
   'jwe-algs': { member: 'jwe.algs', kind: 'list' },
@@ -57,6 +69,9 @@ export const APP_FLAGS: Readonly<Record<string, { readonly member: string; reado
   'merge-allow-known': { member: 'merge.allowKnown', kind: 'flag' },
   'merge-require-proof': { member: 'merge.requireProof', kind: 'flag' },
   'require-secure-rtm': { member: 'requireSecureRtm', kind: 'flag' },
+  'require-dpop': { member: 'requireDpop', kind: 'flag' },
+  'access-token-format': { member: 'accessTokenFormat', kind: 'text' },
+  'id-jag-issuer': { member: 'idJag.issuer', kind: 'text' },
   audiences: { member: 'audiences', kind: 'list' },
   bots: { member: 'bots', kind: 'list' },
   enabled: { member: 'enabled', kind: 'flag' },
@@ -64,20 +79,21 @@ export const APP_FLAGS: Readonly<Record<string, { readonly member: string; reado
   'bearer-lifetime-seconds': { member: 'bearerLifetimeSeconds', kind: 'number' },
   'clock-tolerance-seconds': { member: 'clockToleranceSeconds', kind: 'number' },
   'reuse-window-seconds': { member: 'reuseWindowSeconds', kind: 'number' },
+  'exchanges-per-minute': { member: 'exchangesPerMinute', kind: 'number' },
 };
 
 /** Each option with what it takes, for the help. */
-export function listAppOptions(): string[] {
-  return Object.entries(APP_FLAGS).map(([name, { kind }]) => `--${name} ${KINDS[kind].takes}`);
+export function listOptions(flags: BodyFlags): string[] {
+  return Object.entries(flags).map(([name, { kind }]) => `--${name} ${KINDS[kind].takes}`);
 }
 
 /**
  * The body that the same registration has over HTTP.
  * @throws UsageError
  */
-export function toAppBody(values: Readonly<Record<string, string | undefined>>): object {
+export function toBody(flags: BodyFlags, values: Readonly<Record<string, string | undefined>>): object {
   const body: Record<string, unknown> = {};
-  for (const [name, { member, kind }] of Object.entries(APP_FLAGS)) {
+  for (const [name, { member, kind }] of Object.entries(flags)) {
     const value = values[name];
     if (value === undefined) continue;
     const [outer = '', inner] = member.split('.');

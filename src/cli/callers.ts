@@ -3,8 +3,9 @@ import { parseArgs } from 'node:util';
 import { toCallerView } from '../gateway/connector-view.ts';
 import { callerRequest } from '../gateway/schemas.ts';
 import { checkShape } from '../http/check.ts';
+import { auditCommandAct } from './audit-command-act.ts';
 import { type Command, UsageError } from './command.ts';
-import { toActLine, withGatewayAdmin } from './with-gateway-admin.ts';
+import { toActLine, toActTarget, withGatewayAdmin } from './with-gateway-admin.ts';
 
 const USAGE = 'callers create --name <text> [--connectors <id>,…] | callers list | callers delete <id>';
 
@@ -12,7 +13,7 @@ const USAGE = 'callers create --name <text> [--connectors <id>,…] | callers li
 export const callersCommand: Command = {
   usage: 'create --name <text> [--connectors <id>,…] | list | delete <id>',
   summary: 'register who may call through the gateway; create shows the token, once',
-  run: async ({ args, env, print, printError }) => {
+  run: async ({ args, env, user, print, printError }) => {
     const { values, positionals } = parseArgs({
       args: [...args],
       options: { name: { type: 'string' }, connectors: { type: 'string' } },
@@ -25,17 +26,18 @@ export const callersCommand: Command = {
     if (!isKnown || (id !== '') !== (action === 'delete') || rest.length > 0 || (hasOptions && !isCreate)) {
       throw new UsageError(USAGE);
     }
-    await withGatewayAdmin(env, async ({ callers }) => {
+    await withGatewayAdmin(env, async ({ callers }, _show, audit) => {
+      const entry = { user, act: `callers ${action}`, ...toActTarget(id) };
       printError(toActLine(`callers ${action}`, id));
       if (isCreate) {
         const connectors = values.connectors?.split(',').map((one) => one.trim());
         const request = checkShape(callerRequest, { ...values, ...(connectors && { connectors }) });
-        const { caller, token } = await callers.create(request);
+        const { caller, token } = await auditCommandAct(audit, entry, () => callers.create(request));
         print(JSON.stringify({ ...toCallerView(caller), token }, null, 2));
       } else if (action === 'list') {
         print(JSON.stringify({ callers: (await callers.list()).map(toCallerView) }, null, 2));
       } else {
-        await callers.remove(id);
+        await auditCommandAct(audit, entry, () => callers.remove(id));
         print(JSON.stringify({ deleted: id }, null, 2));
       }
     });

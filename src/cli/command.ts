@@ -4,6 +4,8 @@ export interface CommandContext {
   /** Of the program. */
   readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The operating system's name of whoever runs the program, for the audit trail. */
+  readonly user?: string;
   /** Aborted when the process is asked to stop. */
   readonly stop: AbortSignal;
   /** For results: one text, a line feed is added. */

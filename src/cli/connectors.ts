@@ -5,8 +5,9 @@ import { toCertifiedView } from '../gateway/connector-view.ts';
 import type { GatewayAdmin } from '../gateway/create-gateway-admin.ts';
 import { certificateRequest, connectorPatch, connectorRequest, packageQuery } from '../gateway/schemas.ts';
 import { checkShape } from '../http/check.ts';
+import { auditCommandAct } from './audit-command-act.ts';
 import { type Command, UsageError } from './command.ts';
-import { type ShowConnector, toActLine, withGatewayAdmin } from './with-gateway-admin.ts';
+import { type ShowConnector, toActLine, toActTarget, withGatewayAdmin } from './with-gateway-admin.ts';
 
 const STANDARD_INPUT = 0;
 
@@ -34,6 +35,8 @@ interface Action {
   readonly takesId: boolean;
   readonly options: readonly Option[];
   readonly needs?: Option;
+  /** Whether it changes nothing. */
+  readonly isReading?: true;
   readonly act: (context: ConnectorsContext) => Promise<object>;
 }
 
@@ -48,9 +51,15 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   list: {
     takesId: false,
     options: [],
+    isReading: true,
     act: async ({ admin, show }) => ({ connectors: await Promise.all((await admin.connectors.list()).map(show)) }),
   },
-  show: { takesId: true, options: [], act: async ({ admin, id, show }) => show(await admin.connectors.get(id)) },
+  show: {
+    takesId: true,
+    options: [],
+    isReading: true,
+    act: async ({ admin, id, show }) => show(await admin.connectors.get(id)),
+  },
   update: {
     takesId: true,
     options: ['name', 'description'],
@@ -121,7 +130,7 @@ export const connectorsCommand: Command = {
     '--os linux|windows      package',
     '--out <file>            certificate, package: where to write it',
   ],
-  run: async ({ args, env, print, printError }) => {
+  run: async ({ args, env, user, print, printError }) => {
     const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
     const [name = '', id = '', ...rest] = positionals;
     const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
@@ -130,9 +139,11 @@ export const connectorsCommand: Command = {
     if (action === undefined || (id !== '') !== action.takesId || rest.length > 0 || !isKnown || !isComplete) {
       throw new UsageError(USAGE.join(' | '));
     }
-    await withGatewayAdmin(env, async (admin, show) => {
+    await withGatewayAdmin(env, async (admin, show, audit) => {
       printError(toActLine(`connectors ${name}`, id));
-      print(JSON.stringify(await action.act({ admin, id, values, show }), null, 2));
+      const perform = (): Promise<object> => action.act({ admin, id, values, show });
+      const entry = { user, act: `connectors ${name}`, ...toActTarget(id) };
+      print(JSON.stringify(await (action.isReading ? perform() : auditCommandAct(audit, entry, perform)), null, 2));
     });
   },
 };

@@ -5,10 +5,14 @@ import { createGatewayAdmin, type GatewayAdminSettings } from '../gateway/create
 import { buildPackage } from '../gateway/packages/build-package.ts';
 import { createServiceIdentityRoutes } from '../gateway/routes/service-calls.ts';
 import { NO_IDENTITIES, type ServiceIdentities } from '../gateway/service-calls/identities.ts';
+import { createAuditedActs } from '../http/audit-acts.ts';
+import { createAuditTrail } from '../http/audit-entry.ts';
+import { createAuditRoutes } from '../http/audit-routes.ts';
 import { allowOrigins, type CorsPolicy } from '../http/cors.ts';
 import { type AppDeps, createApp, type Express } from '../http/create-app.ts';
 import type { UpgradeHandler } from '../http/upgrade.ts';
 import type { KeyList } from '../http/key-list.ts';
+import type { GetText } from '../http/outbound/get-text.ts';
 import { createIdproxy, type Idproxy, type IdproxySettings } from '../idproxy/create-idproxy.ts';
 import type { ReplayKeyFormats } from '../idproxy/replay-key.ts';
 import type { Bot } from '../sessions/bots/bot.ts';
@@ -16,6 +20,7 @@ import { createSessions, type SessionsSettings } from '../sessions/create-sessio
 import { createIdentities, parseIdentityBody } from '../sessions/identity.ts';
 import type { Store } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
+import { ADMIN_ROUTES, AUDITED_READS } from './admin-routes.ts';
 
 export interface PlatformSettings extends IdproxySettings, SessionsSettings, GatewayAdminSettings {
   readonly cors: CorsPolicy;
@@ -32,6 +37,8 @@ export interface PlatformDeps extends Omit<AppDeps, 'name' | 'checks'> {
   readonly bot: Bot | undefined;
   /** What service calls present. Absent: nothing. */
   readonly serviceIdentities?: ServiceIdentities;
+  /** What reads the key sets of apps that have a URL in place of a key. Absent: their assertions are refused. */
+  readonly getText?: GetText | undefined;
   /** Other replay key formats than this version's, for an upgrade. */
   readonly replayKeyFormats?: ReplayKeyFormats;
 }
@@ -89,11 +96,18 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
       }
     },
   };
+  const audited = createAuditedActs({
+    trail: createAuditTrail({ append: (body) => store.audit.append(body), clock: deps.clock }),
+    logger: deps.logger,
+    routes: ADMIN_ROUTES,
+    readingActs: AUDITED_READS,
+  });
   const app = createApp({ ...deps, name: 'idproxy', checks }, (server) => {
     // Before CORS: no page of another origin has any business here.
-    server.use('/admin', ...guardAdmin({ ...settings, ...deps }));
+    server.use('/admin', audited.recordRefusals, ...guardAdmin({ ...settings, ...deps }), audited.recordActs);
     server.use(...idproxy.adminRoutes, ...sessions.adminRoutes, ...gatewayAdmin.routes);
     server.use(...createServiceIdentityRoutes({ identities: deps.serviceIdentities ?? NO_IDENTITIES }));
+    server.use(...createAuditRoutes({ audit: store.audit }));
     server.use(allowOrigins(settings.cors));
     server.use(...idproxy.routes, ...sessions.routes);
   });
@@ -102,7 +116,7 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
     keyring,
     onUpgrade: sessions.onUpgrade,
     close: async () => {
-      await sessions.close();
+      await Promise.all([sessions.close(), audited.close()]);
       idproxy.close();
     },
   };

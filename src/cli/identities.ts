@@ -9,6 +9,7 @@ import { identityLookUp, identityQuery, identityRequest } from '../sessions/iden
 import { createIdentities } from '../sessions/identity.ts';
 import { createReadMessages } from '../sessions/read-messages.ts';
 import { waitUntilReady } from '../stores/wait-until-ready.ts';
+import { auditCommandAct } from './audit-command-act.ts';
 import { type Command, UsageError } from './command.ts';
 import { openStore } from './runtime.ts';
 
@@ -92,7 +93,7 @@ export const identitiesCommand: Command = {
     '--limit <number>        list: how many at most',
     '--cursor <text>         list: the "next" of the answer before',
   ],
-  run: async ({ args, env, print, printError }) => {
+  run: async ({ args, env, user, print, printError }) => {
     const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
     const [name = '', id = '', ...rest] = positionals;
     const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
@@ -113,7 +114,9 @@ export const identitiesCommand: Command = {
       // Before the act: who tried to read personal data is to be seen as who did. Never the subject.
       const time = toIsoDate(systemClock.nowSeconds());
       printError(JSON.stringify({ time, act: `identities ${name}`, ...(ID.test(id) && { id }), msg: 'admin act' }));
-      print(JSON.stringify(await action.act({ registry, id, values }), null, 2));
+      const entry = { user, act: `identities ${name}`, ...(ID.test(id) && { target: { id } }) };
+      const result = await auditCommandAct(store.audit, entry, () => action.act({ registry, id, values }));
+      print(JSON.stringify(result, null, 2));
     } finally {
       await store.close();
     }

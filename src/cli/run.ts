@@ -11,8 +11,11 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   gateway: async () => (await import('./gateway.ts')).gatewayCommand,
   apps: async () => (await import('./apps.ts')).appsCommand,
   identities: async () => (await import('./identities.ts')).identitiesCommand,
+  explain: async () => (await import('./explain.ts')).explainCommand,
   connectors: async () => (await import('./connectors.ts')).connectorsCommand,
   callers: async () => (await import('./callers.ts')).callersCommand,
+  keys: async () => (await import('./keys.ts')).keysCommand,
+  audit: async () => (await import('./audit.ts')).auditCommand,
   'api-keys': async () => (await import('./api-keys.ts')).apiKeysCommand,
 };
 

@@ -53,7 +53,7 @@ export async function openStore(
   config: Config,
   onProblem: (detail: string) => void,
 ): Promise<{ store: Store; vault: Vault }> {
-  const { vault } = await loadVault(config.keysDir);
+  const { vault } = await loadVault(config.keysDir, { onProblem });
   const settings =
     config.store === 'redis' && config.redisUrl
       ? ({ kind: 'redis', url: config.redisUrl, waitReplicas: config.redisWaitReplicas } as const)

@@ -60,7 +60,8 @@ export async function startGateway(config: Config, base: ServerBase, version: st
     const { documents, presence } = store;
     await waitUntilReady(store, STORE_TIMEOUT_MS);
     // SECURITY: before an authority is sealed under this master key, what is sealed already must open under it.
-    await createPlatformKeys({ documents, vault })();
+    const platformKeys = createPlatformKeys({ documents, vault, clock: systemClock });
+    await platformKeys.keyring().finally(platformKeys.close);
     const known = { documents, clock: systemClock, onProblem };
     const directory = createConnectorDirectory(known);
     const callers = createCallerDirectory(known);

@@ -4,6 +4,8 @@ import { systemClock } from '../core/clock.ts';
 import { MAX_SOCKET_HEADER_BYTES, type RunningServer, startServer } from '../http/server.ts';
 import type { Store } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
+import { keepAuditFor } from './audit-retention.ts';
+import { createKeySetReader } from './key-set-reader.ts';
 import { createPlatform, type Platform } from './create-platform.ts';
 import { loadBot } from './load-bot.ts';
 import { loadIdentities } from './service-identities.ts';
@@ -33,6 +35,7 @@ export async function startIdproxy(
   const introspectionKeys = loadKeyList('COUNTERSIGN_INTROSPECTION_KEYS_FILE', config.introspectionKeys);
   const contextKeys = loadKeyList('COUNTERSIGN_CONTEXT_KEYS_FILE', config.contextKeys);
   const bot = await loadBot(config, { fetch, clock: systemClock, logger: base.logger });
+  const getText = createKeySetReader(config);
   const serviceIdentities = await loadIdentities(config, base);
   const { store, vault } = await openStore(config, (detail) => base.logger.warn({ detail }, 'store'));
   try {
@@ -44,6 +47,7 @@ export async function startIdproxy(
       {
         publicUrl: () => url,
         rateLimitPerMinute: config.rateLimitPerMinute,
+        refusedAssertionsPerMinute: config.refusedAssertionsPerMinute,
         botTimeoutMs: config.botTimeoutMs,
         connectorsPerCompany: config.connectorsPerCompany,
         gatewayUrls: toGatewayUrls(config),
@@ -54,14 +58,28 @@ export async function startIdproxy(
           allowCredentials: false,
         },
       },
-      { ...base, store, vault, clock: systemClock, isAdmin, introspectionKeys, contextKeys, bot, serviceIdentities },
+      {
+        ...base,
+        store,
+        vault,
+        clock: systemClock,
+        isAdmin,
+        introspectionKeys,
+        contextKeys,
+        bot,
+        getText,
+        serviceIdentities,
+        ...(config.sharedLimits && { sharedCounters: store.counters }),
+      },
     );
+    const stopExpiry = keepAuditFor(config.auditDays, { store, clock: systemClock, logger: base.logger });
     const server = await startServer(platform.app, toListenAt(config, config.idproxyPort), {
       onUpgrade: platform.onUpgrade,
       maxHeaderBytes: MAX_SOCKET_HEADER_BYTES,
     });
     url ||= server.url;
     const close = async (): Promise<void> => {
+      stopExpiry();
       await Promise.all([server.close(), platform.close()]);
       serviceIdentities.close();
       await store.close();

@@ -6,6 +6,7 @@ import type { Connector } from '../gateway/connector.ts';
 import { createGatewayAdmin, type GatewayAdmin } from '../gateway/create-gateway-admin.ts';
 import { buildPackage } from '../gateway/packages/build-package.ts';
 import { createLogger } from '../http/access-log.ts';
+import type { AuditStore } from '../stores/ports.ts';
 import { waitUntilReady } from '../stores/wait-until-ready.ts';
 import { openStore, toGatewayUrls } from './runtime.ts';
 
@@ -19,7 +20,7 @@ export type ShowConnector = (connector: Connector) => Promise<object>;
 /** Opens what the gateway's registries need, and closes it when `use` is done. */
 export async function withGatewayAdmin<T>(
   env: Readonly<Record<string, string | undefined>>,
-  use: (admin: GatewayAdmin, show: ShowConnector) => Promise<T>,
+  use: (admin: GatewayAdmin, show: ShowConnector, audit: AuditStore) => Promise<T>,
 ): Promise<T> {
   const config = loadConfig(env, 'tools');
   const { store, vault } = await openStore(config, () => undefined);
@@ -28,12 +29,17 @@ export async function withGatewayAdmin<T>(
     const settings = { connectorsPerCompany: config.connectorsPerCompany, gatewayUrls: toGatewayUrls(config) };
     const deps = { store, vault, clock: systemClock, logger: createLogger('silent') };
     const admin = createGatewayAdmin(settings, { ...deps, buildPackage });
-    return await use(admin, async (connector) =>
-      toConnectorView(connector, (await readStatuses(store.presence, connector.id))(connector.id)),
-    );
+    const show: ShowConnector = async (connector) =>
+      toConnectorView(connector, (await readStatuses(store.presence, connector.id))(connector.id));
+    return await use(admin, show, store.audit);
   } finally {
     await store.close();
   }
+}
+
+/** What an entry of the audit trail may say of what was named; anything that is no id is left out. */
+export function toActTarget(id: string): { readonly target?: Readonly<Record<string, string>> } {
+  return ID.test(id) ? { target: { id } } : {};
 }
 
 /** The line of the log for who changed what from the command line. */

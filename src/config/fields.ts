@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 
 import { z } from 'zod';
 
+import { findPublication } from '../core/published-secrets.ts';
 import { Secret } from '../core/secret.ts';
 
 /** A decimal whole number from `min` to `max`. */
@@ -42,6 +43,7 @@ export const token = () =>
     .min(MIN_TOKEN_LENGTH, `must have at least ${MIN_TOKEN_LENGTH} characters`)
     .regex(/^[\w\-.~+/]+=*$/, 'must have only letters, digits and - . _ ~ + / =, as a header field carries them')
     .refine((text) => new Set(text).size >= MIN_TOKEN_CHARACTERS, 'must be random; it repeats a few characters')
+    .refine((text) => findPublication(text) === undefined, 'must be random; this one is published')
     .transform((text) => new Secret(text));
 
 /** The shortest secret that signs webhooks, in bytes: as long as the hash that it keys. */
@@ -64,7 +66,8 @@ function findWebhookSecretProblem(text: string): string | undefined {
   if (coded !== undefined && !BASE64.test(coded)) return `must be base64 behind ${WEBHOOK_PREFIX}`;
   const bytes = coded === undefined ? Buffer.from(text) : Buffer.from(coded, 'base64');
   if (bytes.length < MIN_WEBHOOK_SECRET_BYTES) return `must have at least ${MIN_WEBHOOK_SECRET_BYTES} bytes`;
-  return new Set(bytes).size < MIN_TOKEN_CHARACTERS ? 'must be random; it repeats a few characters' : undefined;
+  if (new Set(bytes).size < MIN_TOKEN_CHARACTERS) return 'must be random; it repeats a few characters';
+  return findPublication(coded ?? text) === undefined ? undefined : 'must be random; this one is published';
 }
 
 /** A Redis URL, which may hold a password. */

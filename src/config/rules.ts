@@ -42,6 +42,11 @@ export const RULES: readonly ConfigRule[] = [
     problem: 'COUNTERSIGN_STORE=embedded and COUNTERSIGN_REDIS_URL: set one of them',
   },
   {
+    programs: IDPROXIES,
+    isBroken: ({ sharedLimits, store }) => sharedLimits && store !== 'redis',
+    problem: 'COUNTERSIGN_SHARED_LIMITS: needs COUNTERSIGN_REDIS_URL',
+  },
+  {
     programs: ['start'],
     isBroken: ({ clientId, clientSecret, privateKeyFile }) =>
       clientId === undefined && (clientSecret ?? privateKeyFile) !== undefined,

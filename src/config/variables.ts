@@ -52,6 +52,16 @@ export const VARIABLES = {
     .describe(
       'Requests a minute from one address to one route (all of `/admin` together), in each process. Introspection and revocation count, too.',
     ),
+  COUNTERSIGN_SHARED_LIMITS: flag()
+    .default(false)
+    .describe(
+      'Whether limits by address and by app are counted over all idproxies on one Redis: one more round trip for each request that is limited. Needs Redis.',
+    ),
+  COUNTERSIGN_REFUSED_ASSERTIONS_PER_MINUTE: wholeNumber(0, 1_000_000_000)
+    .default(300)
+    .describe(
+      'Refused assertions a minute from one address, in each process; further ones are refused unread. 0 for no limit. Loopback addresses have none.',
+    ),
   COUNTERSIGN_SOCKETS_PER_ADDRESS: wholeNumber(1, 5_000)
     .default(1_000)
     .describe(
@@ -77,6 +87,9 @@ export const VARIABLES = {
   COUNTERSIGN_ADMIN_TOKEN: token()
     .optional()
     .describe('The admin token. Unset: made on the first run, printed once, kept as a hash in the keys folder.'),
+  COUNTERSIGN_AUDIT_DAYS: wholeNumber(0, 36_500)
+    .default(400)
+    .describe('How many days the audit trail of administration is kept; 0 for ever.'),
   COUNTERSIGN_INTROSPECTION_KEYS_FILE: z
     .string()
     .optional()
@@ -88,6 +101,11 @@ export const VARIABLES = {
     .optional()
     .describe(
       "The same form: callers that may besides see what is known of a session's user (`UserContext`), such as the back end of a bot.",
+    ),
+  COUNTERSIGN_JWKS_HOSTS: list()
+    .default([])
+    .describe(
+      "Hosts, separated by commas, that apps' JWKS URLs may name although they are at private addresses. All others must be on the public internet.",
     ),
 
   COUNTERSIGN_BOT: z
@@ -136,7 +154,12 @@ export const VARIABLES = {
     .describe(
       "The platform's JWE public key: a JWK with `kid`, or the platform's JWKS, whose first key is taken. Where set, tokens are encrypted for it.",
     ),
-  COUNTERSIGN_JWE_ALG: z.enum(['RSA-OAEP']).default('RSA-OAEP').describe('How the content key is encrypted.'),
+  COUNTERSIGN_JWE_ALG: z
+    .enum(['RSA-OAEP', 'RSA1_5'])
+    .default('RSA-OAEP')
+    .describe(
+      'How the content key is encrypted. `RSA1_5` is not recommended: take it only for a platform that knows nothing better.',
+    ),
   COUNTERSIGN_JWE_ENC: z
     .enum(['A128CBC-HS256', 'A128GCM', 'A256GCM'])
     .default('A256GCM')

@@ -45,8 +45,8 @@ export const ERRORS = {
   claim_missing: refused('"{claim}" is missing'),
   claim_invalid: refused('"{claim}" {detail}'),
   audience_mismatch: refused('"aud" is not an audience of this client'),
-  expired: refused('"exp" is in the past'),
-  not_yet_valid: refused('"{claim}" is in the future'),
+  expired: refused('"exp" is in the past: {detail}'),
+  not_yet_valid: refused('"{claim}" is in the future: {detail}'),
   lifetime_too_long: refused('"exp" must be <= {seconds} second(s) from now'),
   jti_lifetime_too_long: refused('if "jti" claim "exp" must be <= 1 hour(s)'),
   replayed: refused('possibly a replay'),
@@ -91,10 +91,50 @@ export const ERRORS = {
   // The token endpoint.
   unsupported_grant_type: { status: 400, msg: 'this grant_type is not supported', oauth: 'unsupported_grant_type' },
   invalid_scope: { status: 400, msg: 'scopes are not offered here', oauth: 'invalid_scope' },
+  invalid_target: { status: 400, msg: 'tokens are for this platform alone', oauth: 'invalid_target' },
+
+  // Bearers that are bound to a key.
+  invalid_dpop_proof: {
+    status: 401,
+    msg: 'the DPoP proof {detail}',
+    oauth: 'invalid_dpop_proof',
+    oauthStatus: 400,
+  },
+  dpop_proof_replayed: {
+    status: 401,
+    msg: 'the DPoP proof was used before',
+    oauth: 'invalid_dpop_proof',
+    oauthStatus: 400,
+  },
+  dpop_proof_missing: {
+    status: 401,
+    msg: 'this needs a DPoP proof, which only the token endpoint takes (/oauth/token)',
+    oauth: 'invalid_dpop_proof',
+    oauthStatus: 400,
+  },
+  bearer_bound: {
+    status: 401,
+    msg: 'this bearer is bound to a key: send it with the scheme DPoP and a proof',
+    oauth: 'invalid_token',
+  },
+  bearer_not_bound: {
+    status: 401,
+    msg: 'this bearer is not bound to a key: send it with the scheme Bearer',
+    oauth: 'invalid_token',
+  },
 
   // Registration.
   app_not_found: { status: 404, msg: 'no app has this client id', oauth: 'invalid_request' },
+  app_key_not_found: { status: 404, msg: 'the app has no such key', oauth: 'invalid_request' },
+  app_keys_full: {
+    status: 409,
+    msg: 'the app has {limit} keys that are not retired; end one of them first',
+    oauth: 'invalid_request',
+  },
+  app_key_needed: { status: 409, msg: 'this would leave the app without a key, {detail}', oauth: 'invalid_request' },
   app_conflict: { status: 409, msg: 'the app was changed by someone else; read it again', oauth: 'invalid_request' },
+  platform_key_not_found: { status: 404, msg: 'the platform has no key of this id', oauth: 'invalid_request' },
+  platform_key_conflict: { status: 409, msg: '{detail}', oauth: 'invalid_request' },
 
   // Identities.
   identity_not_found: { status: 404, msg: 'there is no such user', oauth: 'invalid_request' },
@@ -105,6 +145,12 @@ export const ERRORS = {
   // Not the caller's fault, or too much of it.
   rate_limited: { status: 429, msg: 'too many requests; try again in {seconds} s', oauth: 'slow_down' },
   busy: { status: 503, msg: 'too many requests; try again in {seconds} s', oauth: 'temporarily_unavailable' },
+  client_busy: {
+    status: 503,
+    msg: 'too many exchanges for this client; try again in {seconds} s',
+    oauth: 'slow_down',
+    oauthStatus: 429,
+  },
   store_unavailable: {
     status: 503,
     msg: 'the session store does not answer; try again',
@@ -134,6 +180,10 @@ export interface PublicValues {
 export interface AppErrorOptions {
   /** What `msg` may print. */
   readonly values?: PublicValues;
+  /** The code on `/oauth/*` where a grant asks for another one than the row's. */
+  readonly oauth?: string;
+  /** `WWW-Authenticate`, where it is not the usual one. */
+  readonly challenge?: string;
   /** For the log only. */
   readonly detail?: string;
   /** For the log only. */
@@ -145,6 +195,8 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly values: PublicValues;
   readonly detail: string | undefined;
+  readonly oauth: string | undefined;
+  readonly challenge: string | undefined;
 
   constructor(code: ErrorCode, options: AppErrorOptions = {}) {
     super(options.detail ? `${code}: ${options.detail}` : code, { cause: options.cause });
@@ -152,6 +204,8 @@ export class AppError extends Error {
     this.code = code;
     this.values = options.values ?? {};
     this.detail = options.detail;
+    this.oauth = options.oauth;
+    this.challenge = options.challenge;
   }
 }
 

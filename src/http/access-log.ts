@@ -56,6 +56,11 @@ export function noteFailure(res: Response, error: AppError): void {
   (res as { [FAILURE]?: AppError })[FAILURE] = error;
 }
 
+/** Why a request failed, as it was noted. @returns undefined where it did not, or not yet */
+export function readFailure(res: Response): AppError | undefined {
+  return (res as { [FAILURE]?: AppError })[FAILURE];
+}
+
 /** Remembers the label of the credential that was used, for the request's line in the log. */
 export function noteCaller(res: Response, label: string): void {
   (res as { [CALLER]?: string })[CALLER] = label;

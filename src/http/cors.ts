@@ -2,7 +2,7 @@ import cors from 'cors';
 import type { RequestHandler } from 'express';
 
 /** Request headers that published clients send across origins. */
-const ALLOWED_HEADERS = ['content-type', 'authorization', 'x-rtm-v', 'alg', 'typ'];
+const ALLOWED_HEADERS = ['content-type', 'authorization', 'x-rtm-v', 'alg', 'typ', 'dpop'];
 const EXPOSED_HEADERS = ['x-request-id', 'retry-after', 'www-authenticate'];
 /** How long a browser may keep a preflight's answer, in seconds. */
 const PREFLIGHT_MAX_AGE_SECONDS = 600;

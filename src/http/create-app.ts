@@ -7,6 +7,7 @@ import { discardBody } from './body.ts';
 import { createHealthRouter, type HealthDeps } from './health.ts';
 import { type ErrorRenderer, sendError, toSeedsError } from './respond.ts';
 import { setSecurityHeaders } from './security-headers.ts';
+import { setSharedCounters, type SharedCounters } from './shared-counters.ts';
 
 export type { Express } from 'express';
 
@@ -22,6 +23,8 @@ export interface AppDeps extends HealthDeps {
   readonly errorField?: string;
   /** Express' `trust proxy`: false, a number of hops, or addresses. */
   readonly trustProxy: false | number | readonly string[];
+  /** What counts together with other processes. Absent: each process counts for itself. */
+  readonly sharedCounters?: SharedCounters | undefined;
 }
 
 /** An Express app with everything that belongs around the routes that `mount` adds. Opens nothing. */
@@ -36,6 +39,7 @@ export function createApp(deps: AppDeps, mount: (app: Express) => void): Express
     'trust proxy',
     deps.trustProxy === false ? false : typeof deps.trustProxy === 'number' ? deps.trustProxy : [...deps.trustProxy],
   );
+  setSharedCounters(app, deps.sharedCounters);
   app.use(logRequests(deps.logger, deps.name));
   app.use(deps.metrics.observeRequests(deps.name));
   app.use(setSecurityHeaders());

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 const MAX_CREDENTIAL_LENGTH = 8_192;
 
 const BEARER = /^bearer +([\w\-.~+/]+=*) *$/i;
+const DPOP = /^dpop +([\w\-.~+/]+=*) *$/i;
 const BASIC = /^basic +([A-Za-z0-9+/]+=*) *$/i;
 
 /**
@@ -13,6 +14,12 @@ const BASIC = /^basic +([A-Za-z0-9+/]+=*) *$/i;
 export function readBearer(req: IncomingMessage): string | undefined {
   const { authorization = '' } = req.headers;
   return authorization.length > MAX_CREDENTIAL_LENGTH ? undefined : BEARER.exec(authorization)?.[1];
+}
+
+/** The token of `Authorization: DPoP …` (RFC 9449 §7.1). @returns undefined where there is none, or another scheme */
+export function readDpopToken(req: IncomingMessage): string | undefined {
+  const { authorization = '' } = req.headers;
+  return authorization.length > MAX_CREDENTIAL_LENGTH ? undefined : DPOP.exec(authorization)?.[1];
 }
 
 /**

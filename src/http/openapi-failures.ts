@@ -43,9 +43,11 @@ const SAMPLE_VALUES: { readonly [Code in ErrorCode]?: PublicValues } = {
   assertion_malformed: { detail: 'the token has neither three nor five parts' },
   claim_missing: { claim: 'sub' },
   claim_invalid: { claim: 'exp', detail: 'must be a time as a number' },
-  not_yet_valid: { claim: 'nbf' },
+  expired: { detail: '42 s ago; tolerance 15 s' },
+  not_yet_valid: { claim: 'nbf', detail: '60 s ahead; tolerance 15 s' },
   lifetime_too_long: { seconds: 86_400 },
   claims_too_large: { limit: 8_192 },
+  invalid_dpop_proof: { detail: 'has an "htu" other than the URL of this request' },
   connector_limit: { limit: 2 },
   certificate_limit: { limit: 128 },
   tunnel_refused: { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' },
@@ -59,6 +61,7 @@ const SAMPLE_VALUES: { readonly [Code in ErrorCode]?: PublicValues } = {
   service_answer_too_large: { limit: 1_048_576 },
   rate_limited: { seconds: 42 },
   busy: { seconds: 42 },
+  client_busy: { seconds: 42 },
 };
 
 const text = { type: 'string' } as const;

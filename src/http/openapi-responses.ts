@@ -31,7 +31,11 @@ export const ASSERTION_CODES: readonly ErrorCode[] = [
   'anonymous_not_allowed',
   'user_unknown',
   'merge_unproven',
+  'dpop_proof_missing',
 ];
+
+/** Refusals of a DPoP proof. */
+export const DPOP_CODES: readonly ErrorCode[] = ['invalid_dpop_proof', 'dpop_proof_replayed'];
 
 /** What Node's parser refuses, before it is known what was asked for: in the seeds' shape on every path. */
 export const HEADERS_TOO_LARGE: ZodOpenApiResponseObject = {
@@ -53,11 +57,27 @@ export const SEEDS = {
   bodyTooLarge: describeFailures('BodyTooLarge', 'seeds', ['body_too_large']),
   unsupportedMediaType: describeFailures('UnsupportedMediaType', 'seeds', MEDIA_CODES),
   credential: describeFailures('CredentialRefused', 'seeds', ['credential_missing', 'credential_invalid']),
-  bearer: describeFailures('BearerRefused', 'seeds', ['bearer_missing', 'bearer_invalid']),
+  bearer: describeFailures('BearerRefused', 'seeds', [
+    'bearer_missing',
+    'bearer_invalid',
+    'bearer_bound',
+    'bearer_not_bound',
+    ...DPOP_CODES,
+  ]),
   tooMany: describeFailures('TooManyRequests', 'seeds', ['rate_limited']),
   internal: describeFailures('InternalError', 'seeds', ['internal']),
   unavailable: describeFailures('Unavailable', 'seeds', ['store_unavailable']),
   busyOrUnavailable: describeFailures('BusyOrUnavailable', 'seeds', ['busy', 'store_unavailable']),
+  exchangeUnavailable: describeFailures('ExchangeUnavailable', 'seeds', [
+    'busy',
+    'client_busy',
+    'store_unavailable',
+    'upstream_unavailable',
+  ]),
+  verificationUnavailable: describeFailures('VerificationUnavailable', 'seeds', [
+    'store_unavailable',
+    'upstream_unavailable',
+  ]),
 } as const;
 
 /** Failures of `/oauth/*`, as in RFC 6749. */
@@ -67,8 +87,13 @@ export const OAUTH = {
   unsupportedMediaType: describeFailures('OAuthUnsupportedMediaType', 'oauth', MEDIA_CODES),
   credential: describeFailures('OAuthCredentialRefused', 'oauth', ['credential_missing', 'credential_invalid']),
   tooMany: describeFailures('OAuthTooManyRequests', 'oauth', ['rate_limited']),
+  tooManyExchanges: describeFailures('OAuthTooManyExchanges', 'oauth', ['rate_limited', 'client_busy']),
   internal: describeFailures('OAuthInternalError', 'oauth', ['internal']),
   unavailable: describeFailures('OAuthUnavailable', 'oauth', ['store_unavailable']),
+  exchangeUnavailable: describeFailures('OAuthExchangeUnavailable', 'oauth', [
+    'store_unavailable',
+    'upstream_unavailable',
+  ]),
 } as const;
 
 /** What a route that reads a body adds to its responses. */

@@ -1,9 +1,10 @@
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { rateLimit } from 'express-rate-limit';
 
 import { systemClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { toAddressKey } from './address-limit.ts';
+import { getSharedCounters, type SharedCounters } from './shared-counters.ts';
 
 const WINDOW_MS = 60_000;
 
@@ -15,9 +16,12 @@ export interface RateLimitOptions {
   readonly refusal: 'busy' | 'rate_limited';
 }
 
-/** Limits requests by caller address, each use of this function with counters of its own, in this process's memory. */
+/**
+ * Limits requests by caller address, each use of this function with counters of its own: in this process's memory, and where the
+ * app shares its counters, besides with the other processes. Those are asked only for what the own memory lets pass.
+ */
 export function limitRate({ perMinute, refusal }: RateLimitOptions): RequestHandler {
-  return rateLimit({
+  const limitHere = rateLimit({
     windowMs: WINDOW_MS,
     limit: perMinute,
     standardHeaders: false,
@@ -32,4 +36,36 @@ export function limitRate({ perMinute, refusal }: RateLimitOptions): RequestHand
       next(new AppError(refusal, { values: { seconds } }));
     },
   });
+  const limitTogether = async (req: Request, counters: SharedCounters): Promise<void> => {
+    const { count, leftMs } = await countTogether(counters, toSharedKey(req));
+    if (count > perMinute) throw new AppError(refusal, { values: { seconds: Math.max(1, Math.ceil(leftMs / 1000)) } });
+  };
+  return function limitRequests(req, res, next) {
+    void limitHere(req, res, (error?: unknown) => {
+      const counters = error === undefined ? getSharedCounters(req) : undefined;
+      if (counters === undefined) next(error);
+      else limitTogether(req, counters).then(() => next(), next);
+    });
+  };
+}
+
+/**
+ * Counts one more together with the other processes. Where they cannot be asked it counts as the first: a limit is no
+ * permission, each process keeps the same limit in its own memory, and what needs the store is refused without it anyway.
+ */
+export async function countTogether(
+  counters: SharedCounters,
+  key: string,
+): Promise<{ readonly count: number; readonly leftMs: number }> {
+  try {
+    return await counters.add(key, WINDOW_MS);
+  } catch {
+    return { count: 1, leftMs: WINDOW_MS };
+  }
+}
+
+/** The route and the caller, the same in every process. */
+function toSharedKey(req: Request): string {
+  const route = String((req.route as { path?: string | string[] } | undefined)?.path ?? '');
+  return `${req.method} ${req.baseUrl}${route} ${toAddressKey(req.ip)}`;
 }

@@ -19,7 +19,10 @@ export const toOauthError: ErrorRenderer = (error) => {
   // RFC 6749 §5.2 allows no quotation mark, no backslash and nothing outside ASCII in a description.
   return {
     status: oauthStatus ?? status,
-    body: { error: oauth, error_description: toPublicMessage(error).replaceAll(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, "'") },
+    body: {
+      error: error.oauth ?? oauth,
+      error_description: toPublicMessage(error).replaceAll(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, "'"),
+    },
   };
 };
 
@@ -38,7 +41,7 @@ export function sendError(req: Request, res: Response, error: AppError, render: 
   const { status, body } = render(error);
   if (status === 503 || status === 429) res.setHeader('Retry-After', String(Math.ceil(error.values.seconds ?? 1)));
   if (error.values.allow !== undefined) res.setHeader('Allow', error.values.allow);
-  if (status === 401) res.setHeader('WWW-Authenticate', toChallenge(req, error, render));
+  if (status === 401) res.setHeader('WWW-Authenticate', error.challenge ?? toChallenge(req, error, render));
   // What is left of a body that nobody will read must not be taken for the next request.
   if (!req.complete) res.setHeader('Connection', 'close');
   sendJson(res, status, body);

@@ -3,6 +3,7 @@ import type { App } from '../apps/schemas.ts';
 import { AppError } from '../core/errors.ts';
 import { createClientId } from '../core/ids.ts';
 import type { JsonObject } from '../core/json.ts';
+import { quote } from '../core/quote.ts';
 import { type CompactJwe, type CompactJws, parseCompact } from '../jose/compact.ts';
 import type { Keyring } from '../jose/keyring.ts';
 import { TokenError } from '../jose/token-error.ts';
@@ -26,8 +27,10 @@ export interface AuthenticateTokenDeps {
 
 // SECURITY: unknown client, wrong algorithm, wrong signature and failed decryption look the same from outside.
 const untrusted = (detail: string, cause?: unknown): AppError => new AppError('assertion_untrusted', { detail, cause });
-const wrongType = (): AppError => malformed('the header\'s "typ" is not "JWT"');
-const malformed = (detail: string): AppError => new AppError('assertion_malformed', { values: { detail } });
+const wrongType = (typ: unknown): AppError =>
+  malformed('the header\'s "typ" is not "JWT"', `"typ" is ${quote(typ)}, which is not taken here`);
+const malformed = (publicDetail: string, detail?: string): AppError =>
+  new AppError('assertion_malformed', { values: { detail: publicDetail }, ...(detail !== undefined && { detail }) });
 
 /** Values of a `typ` or `cty` that says JWT (RFC 7519 §5.1, §5.2); every other one belongs to a profile of its own. */
 const SAYS_JWT = /^jwt$/i;
@@ -38,7 +41,8 @@ export function createAuthenticateToken({ directory, keyring }: AuthenticateToke
     for (const member of ['typ', 'cty']) checkType(jwe.header, member);
     const union = await directory.jweUnion();
     const { alg, enc } = jwe.header;
-    if (!isIn(union.algs, alg) || !isIn(union.encs, enc)) throw untrusted('no app allows the alg and enc of this JWE');
+    if (!isIn(union.algs, alg) || !isIn(union.encs, enc))
+      throw untrusted(`no app allows a JWE of "alg" ${quote(alg)} and "enc" ${quote(enc)}`);
     let failure: unknown;
     for (const key of (await keyring()).select(jwe.header)) {
       try {
@@ -48,7 +52,8 @@ export function createAuthenticateToken({ directory, keyring }: AuthenticateToke
       }
     }
     if (failure instanceof AppError) throw failure;
-    throw untrusted(failure === undefined ? 'the JWE names an unknown key' : 'the JWE cannot be decrypted', failure);
+    const why = failure === undefined ? 'the JWE names an unknown key' : 'the JWE cannot be decrypted';
+    throw untrusted(`${why}: "kid" is ${quote(jwe.header['kid'])}`, failure);
   };
 
   /**
@@ -73,7 +78,7 @@ export function createAuthenticateToken({ directory, keyring }: AuthenticateToke
     if (registered === undefined) throw untrusted(`unknown client ${clientId}`);
     await checkSignature(registered, jws, outer);
     const { app } = registered;
-    if (!profile.isAllowed(app)) throw wrongType();
+    if (!profile.isAllowed(app)) throw wrongType(jws.header['typ']);
     if (!app.enabled) throw new AppError('app_disabled', { detail: clientId });
     if (app.jwe.required && outer.kind !== 'jwe') throw new AppError('jwe_required', { detail: clientId });
     return { app, profile, payload: jws.payload, signingInput: jws.signingInput };
@@ -94,10 +99,10 @@ interface Sender {
 function readSender(jws: CompactJws, outer: CompactJws | CompactJwe): Sender {
   try {
     const profile = findProfile(jws.header['typ']);
-    if (profile === undefined) throw wrongType();
+    if (profile === undefined) throw wrongType(jws.header['typ']);
     return { jws, profile, clientId: profile.readClientId(jws.payload) };
   } catch (error) {
-    throw outer.kind === 'jwe' ? untrusted('inside the JWE: no JWT with an issuer', error) : error;
+    throw outer.kind === 'jwe' ? untrusted(`inside the JWE: ${toDetail(error)}`, error) : error;
   }
 }
 
@@ -106,12 +111,18 @@ async function checkSignature(
   jws: CompactJws,
   outer: CompactJws | CompactJwe,
 ): Promise<void> {
-  if (jws.header['alg'] !== app.algorithm) throw untrusted(`${app.clientId}: "alg" is not ${app.algorithm}`);
+  if (jws.header['alg'] !== app.algorithm)
+    throw untrusted(`${app.clientId}: "alg" is ${quote(jws.header['alg'])}; registered is ${app.algorithm}`);
   const { alg, enc } = outer.header;
   if (outer.kind === 'jwe' && !(isIn(app.jwe.algs, alg) && isIn(app.jwe.encs, enc))) {
-    throw untrusted(`${app.clientId}: this app does not allow the alg and enc of this JWE`);
+    throw untrusted(`${app.clientId}: this app allows no JWE of "alg" ${quote(alg)} and "enc" ${quote(enc)}`);
   }
   if (!(await verify(jws))) throw untrusted(`${app.clientId}: the signature does not hold`);
+}
+
+/** What the log is told of a failure whose sentence nobody outside may see. */
+function toDetail(error: unknown): string {
+  return error instanceof AppError ? (error.detail ?? error.values.detail ?? error.code) : 'no JWT with an issuer';
 }
 
 function parseToken(text: string): CompactJws | CompactJwe {
@@ -137,7 +148,7 @@ function checkInside(text: string): CompactJws {
 function checkType(header: CompactJws['header'], member: string): void {
   const value = header[member];
   if (value === undefined || (typeof value === 'string' && SAYS_JWT.test(value))) return;
-  throw malformed(`the header's "${member}" is not "JWT"`);
+  throw malformed(`the header's "${member}" is not "JWT"`, `"${member}" of the JWE is ${quote(value)}`);
 }
 
 function isIn(allowed: readonly string[], name: unknown): boolean {

@@ -5,9 +5,10 @@ import type { App } from '../apps/schemas.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { toUserId } from '../core/ids.ts';
-import { readBearer } from '../http/credentials.ts';
+import { readBearer, readDpopToken } from '../http/credentials.ts';
 import type { SessionName, SessionStore } from '../stores/ports.ts';
-import { parseBearer } from './bearer.ts';
+import type { AccessTokens } from './access-token.ts';
+import { type CheckDpop, type KeyProof, toDpopError } from './dpop.ts';
 import { parseSessionBody, type Session, toSessionId } from './session.ts';
 
 /** A live session and its app. */
@@ -54,18 +55,39 @@ export function createFindSession({ sessions, directory, clock, readSubject }: F
 /** Authenticates the request's bearer. */
 export type Authenticate = (req: IncomingMessage) => Promise<LiveSession & { readonly app: App }>;
 
+export interface AuthenticateDeps {
+  readonly findSession: FindSession;
+  readonly accessTokens: Pick<AccessTokens, 'parse'>;
+  readonly checkDpop: CheckDpop;
+}
+
 /**
- * 401 means only that the bearer is expired or unknown: published clients then fetch a new JWT without any back-off.
- * @throws AppError `bearer_missing`, `bearer_invalid` (401), `client_forbidden` (403)
+ * 401 means only that the bearer is expired or unknown: published clients then fetch a new JWT without any back-off. A bearer that is
+ * bound to a key is one together with a proof alone.
+ * @throws AppError `bearer_missing`, `bearer_invalid`, `bearer_bound`, `bearer_not_bound`, `invalid_dpop_proof`,
+ * `dpop_proof_replayed` (401), `client_forbidden` (403)
  */
-export function createAuthenticate(findSession: FindSession): Authenticate {
+export function createAuthenticate({ findSession, accessTokens, checkDpop }: AuthenticateDeps): Authenticate {
+  /** SECURITY: by its scheme a token says whether it is bound, and what is stored of its session decides. */
+  const checkProof = async (req: IncomingMessage, token: string, jkt: string | undefined) => {
+    const isShown = readDpopToken(req) !== undefined;
+    if (jkt === undefined && isShown) throw toDpopError('bearer_not_bound');
+    if (jkt === undefined) return undefined;
+    if (!isShown) throw toDpopError('bearer_bound');
+    const proof = await checkDpop(req, { token, jkt });
+    if (proof === undefined) throw toDpopError('invalid_dpop_proof', { values: { detail: 'is missing' } });
+    return proof;
+  };
+
   return async function authenticate(req) {
-    const token = readBearer(req);
+    const token = readBearer(req) ?? readDpopToken(req);
     if (token === undefined) throw new AppError('bearer_missing');
-    const live = await findSession(parseBearer(token));
+    const live = await findSession(await accessTokens.parse(token));
     if (live === undefined) throw new AppError('bearer_invalid');
+    const proof: KeyProof | undefined = await checkProof(req, token, live.session.jkt);
     const { app, ...rest } = live;
     if (!app?.enabled) throw new AppError('client_forbidden', { detail: live.session.clientId });
+    await proof?.use();
     return { ...rest, app };
   };
 }

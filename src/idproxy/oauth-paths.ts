@@ -4,6 +4,7 @@ import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import { describeFailures } from '../http/openapi-failures.ts';
 import {
   ASSERTION_CODES,
+  DPOP_CODES,
   HEADERS_TOO_LARGE,
   IDPROXY_SERVER,
   OAUTH,
@@ -12,15 +13,30 @@ import {
   toJsonResponse,
   toRequestBody,
 } from '../http/openapi-responses.ts';
-import { introspectionResponse, JWT_BEARER_GRANT, tokenQuery, tokenRequest, tokenResponse } from './schemas.ts';
+import { JWT_BEARER_GRANT, jwtBearerRequest } from './grants/jwt-bearer.ts';
+import { tokenExchangeRequest } from './grants/token-exchange.ts';
+import { introspectionResponse, tokenQuery, tokenResponse } from './schemas.ts';
 
 const tokenRefused = describeFailures('TokenRefused', 'oauth', [
   'malformed_body',
   'invalid_request',
   'unsupported_grant_type',
   'invalid_scope',
+  'invalid_target',
   ...ASSERTION_CODES,
+  ...DPOP_CODES,
 ]);
+
+const tokenRequest = z
+  .union([jwtBearerRequest, tokenExchangeRequest])
+  .meta({ id: 'TokenRequest', description: 'One of the grants, by `grant_type`.' });
+
+const dpopHeader = z.object({
+  DPoP: z
+    .string()
+    .optional()
+    .meta({ description: 'A proof for this method and URL, at most once. Absent: the bearer is bound to nothing.' }),
+});
 
 const revoked = z.strictObject({}).meta({ id: 'Revoked', description: 'Nothing to say.' });
 
@@ -45,10 +61,18 @@ export const OAUTH_PATHS: ZodOpenApiPathsObject = {
       tags: ['OAuth'],
       summary: 'Exchange an assertion, as OAuth writes it',
       description:
-        'The token endpoint for the grant of RFC 7523 §2.1. The assertion says who the client is; nothing else is needed.',
+        'The token endpoint for the grants of RFC 7523 §2.1 and RFC 8693 §2.1. The assertion says who the client is; nothing else is ' +
+        'needed. With a DPoP proof (RFC 9449) the bearer is bound to its key.',
       security: [],
+      requestParams: { header: dpopHeader },
       requestBody: toRequestBody(tokenRequest),
-      responses: { 200: toJsonResponse('The bearer.', tokenResponse), 400: tokenRefused, ...failures },
+      responses: {
+        200: toJsonResponse('The bearer.', tokenResponse),
+        400: tokenRefused,
+        ...failures,
+        429: OAUTH.tooManyExchanges,
+        503: OAUTH.exchangeUnavailable,
+      },
       ...toCurlSample(
         `printf 'assertion=%s' "$JWT" |\n  curl -s "$IDPROXY/oauth/token" -d grant_type=${JWT_BEARER_GRANT} -d @-`,
       ),

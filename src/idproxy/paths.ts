@@ -45,6 +45,7 @@ const toJwtGrantOperation = (operationId: string, summary: string, sample: strin
     200: toJsonResponse('The bearer, and who the user is.', jwtGrantResponse),
     401: grantRefused,
     ...bodyFailures,
+    503: SEEDS.exchangeUnavailable,
   },
   ...toCurlSample(sample),
 });
@@ -62,7 +63,12 @@ export const IDPROXY_PATHS: ZodOpenApiPathsObject = {
         'assertion can be presented again.',
       security: [],
       requestBody: toRequestBody(authorizeRequest),
-      responses: { 200: toJsonResponse('The bearer.', authorizeResponse), 401: assertionRefused, ...bodyFailures },
+      responses: {
+        200: toJsonResponse('The bearer.', authorizeResponse),
+        401: assertionRefused,
+        ...bodyFailures,
+        503: SEEDS.exchangeUnavailable,
+      },
       ...toCurlSample(`printf 'assertion=%s' "$JWT" | curl -s "$IDPROXY/authorize" -d @-`),
     },
   },
@@ -92,7 +98,7 @@ export const IDPROXY_PATHS: ZodOpenApiPathsObject = {
       tags: ['Bearer'],
       summary: 'Who the holder of a bearer is',
       description: 'Private claims are not among it.',
-      security: [{ bearer: [] }],
+      security: [{ bearer: [] }, { boundBearer: [] }],
       responses: {
         200: toJsonResponse('The user.', userInfoResponse),
         401: SEEDS.bearer,
@@ -130,8 +136,10 @@ export const IDPROXY_PATHS: ZodOpenApiPathsObject = {
     get: {
       operationId: 'getJwks',
       tags: ['Discovery'],
-      summary: 'The public keys that JWEs are encrypted for',
-      description: 'RFC 7517. Encryption keys only: bearers are opaque, so nothing of the platform is signed.',
+      summary: 'The public keys of the platform',
+      description:
+        'RFC 7517. Those that JWEs are encrypted for, and those that verify what the platform signs: bearers of apps with ' +
+        '`accessTokenFormat: jwt`.',
       security: [],
       responses: {
         200: toJsonResponse('The keys.', jwksResponse),

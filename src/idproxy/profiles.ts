@@ -1,22 +1,63 @@
 import type { App } from '../apps/schemas.ts';
+import { AppError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import { type AssertionClaims, checkClaims, readClientId } from '../jose/claims.ts';
+import { JWS_ALGORITHMS } from '../jose/algorithms.ts';
+import {
+  type AssertionClaims,
+  checkClaims,
+  type ClaimVerdict,
+  judgeClaims,
+  readClientId,
+  readSubject,
+} from '../jose/claims.ts';
+import { checkIdJag, ID_JAG_TYP, type IdJagClaims, readIdJagClientId, readIdJagSubject } from '../jose/id-jag.ts';
+
+/** The kinds of assertions: what issuers sign, and what identity providers sign for us. */
+export type AssertionKind = 'jwt' | 'id-jag';
 
 /** One kind of assertion, by the `typ` of its JWS. */
 export interface AssertionProfile {
+  readonly kind: AssertionKind;
   /** The client id that an unverified payload names. @throws AppError `claim_missing`, `claim_invalid` */
   readClientId(payload: JsonObject): string;
   /** Whether an app takes assertions of this kind. */
   isAllowed(app: App): boolean;
-  /** @param now - seconds since the epoch. @throws AppError that names the claim */
-  checkClaims(payload: JsonObject, app: App, now: number): AssertionClaims;
+  /** Whom a payload is about. @throws AppError `claim_missing`, `claim_invalid` */
+  readSubject(payload: JsonObject): Pick<AssertionClaims, 'subject' | 'isAnonymous'>;
+  /**
+   * @param now - seconds since the epoch
+   * @param issuer - our own issuer identifier
+   * @throws AppError that names the claim
+   */
+  checkClaims(payload: JsonObject, app: App, now: number, issuer: string): IdJagClaims;
+  /** The same rules, each asked: what `checkClaims` throws is the first refusal here. Absent where they are no table. */
+  judgeClaims?(payload: JsonObject, app: App, now: number): readonly ClaimVerdict[];
 }
 
 /** The profile of the seeds: `typ` is absent, or `JWT` in any case. */
-const JWT_PROFILE: AssertionProfile = { readClientId, isAllowed: () => true, checkClaims };
+const JWT_PROFILE: AssertionProfile = {
+  kind: 'jwt',
+  readClientId,
+  isAllowed: () => true,
+  readSubject,
+  checkClaims,
+  judgeClaims,
+};
+
+const ID_JAG_PROFILE: AssertionProfile = {
+  kind: 'id-jag',
+  readClientId: readIdJagClientId,
+  // Who can verify with a secret can sign with it: an identity provider has a key of its own.
+  isAllowed: ({ idJag, algorithm }) => idJag !== null && JWS_ALGORITHMS[algorithm].keyType === 'rsa',
+  readSubject: readIdJagSubject,
+  checkClaims: (payload, app, now, issuer) => {
+    if (app.idJag === null) throw new AppError('internal', { detail: 'an identity assertion of an app without any' });
+    return checkIdJag(payload, app, { issuer: app.idJag.issuer, audience: issuer }, now);
+  },
+};
 
 /** The kinds of assertions that are known, by their `typ` in small letters. */
-const PROFILES: Readonly<Record<string, AssertionProfile>> = { jwt: JWT_PROFILE };
+const PROFILES: Readonly<Record<string, AssertionProfile>> = { jwt: JWT_PROFILE, [ID_JAG_TYP]: ID_JAG_PROFILE };
 
 /** The profile of a header's `typ`. @returns undefined where it belongs to no kind of assertion */
 export function findProfile(typ: unknown): AssertionProfile | undefined {

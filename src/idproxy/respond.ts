@@ -1,9 +1,17 @@
 import { toIsoDate } from '../core/clock.ts';
 import { toStableUuid } from '../core/ids.ts';
+import { DPOP_ALGORITHM_NAMES } from '../jose/dpop-proof.ts';
 import type { LiveSession } from './authenticate.ts';
 import type { Grant } from './exchange.ts';
-import type { AuthorizeResponse, IntrospectionResponse, JwtGrantResponse, Metadata, UserInfo } from './schemas.ts';
-import { JWT_BEARER_GRANT } from './schemas.ts';
+import { GRANT_TYPES } from './grants/grants.ts';
+import type {
+  AuthorizeResponse,
+  IntrospectionResponse,
+  JwtGrantResponse,
+  Metadata,
+  TokenResponse,
+  UserInfo,
+} from './schemas.ts';
 import type { Session } from './session.ts';
 import type { UserContext } from './user-context.ts';
 
@@ -20,10 +28,27 @@ export function toAuthorizeResponse({ accessToken, session }: Grant, now: number
   return {
     access_token: accessToken,
     token_type: 'Bearer',
-    expires_in: Math.max(0, Math.round(session.expiresAt - now)),
+    expires_in: toLifeLeft(session, now),
     issued_at: Math.floor(session.issuedAt),
   };
 }
+
+/** `POST /oauth/token`. @param now - seconds since the epoch; @param issuedTokenType - of a token exchange (RFC 8693 §2.2.1) */
+export function toTokenResponse(
+  { accessToken, session }: Grant,
+  now: number,
+  issuedTokenType: TokenResponse['issued_token_type'],
+): TokenResponse {
+  return {
+    access_token: accessToken,
+    ...(issuedTokenType !== undefined && { issued_token_type: issuedTokenType }),
+    token_type: toTokenType(session),
+    expires_in: toLifeLeft(session, now),
+  };
+}
+
+const toLifeLeft = ({ expiresAt }: Session, now: number): number => Math.max(0, Math.round(expiresAt - now));
+const toTokenType = ({ jkt }: Session) => (jkt === undefined ? ('Bearer' as const) : ('DPoP' as const));
 
 /** The published clients' shape. */
 export function toJwtGrantResponse({ accessToken, session }: Grant): JwtGrantResponse {
@@ -49,7 +74,7 @@ export function toIntrospection(
   context?: UserContext,
 ): IntrospectionResponse {
   if (!live?.app?.enabled) return { active: false };
-  const { clientId, subject, userId, isAnonymous, issuedAt, expiresAt } = live.session;
+  const { clientId, subject, userId, isAnonymous, issuedAt, expiresAt, jkt } = live.session;
   return {
     active: true,
     client_id: clientId,
@@ -57,10 +82,11 @@ export function toIntrospection(
     user_id: userId,
     is_anonymous: isAnonymous,
     session_id: live.id,
-    token_type: 'Bearer',
+    token_type: toTokenType(live.session),
     iss: issuer,
     iat: Math.floor(issuedAt),
     exp: Math.floor(expiresAt),
+    ...(jkt !== undefined && { cnf: { jkt } }),
     ...(context && { user_context: context }),
   };
 }
@@ -75,10 +101,12 @@ export function toMetadata(publicUrl: string): Metadata {
     jwks_uri: `${publicUrl}/.well-known/jwks.json`,
     userinfo_endpoint: `${publicUrl}/api/1.1/userinfo`,
     response_types_supported: [],
-    grant_types_supported: [JWT_BEARER_GRANT],
+    grant_types_supported: [...GRANT_TYPES],
+    authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'],
     token_endpoint_auth_methods_supported: ['none'],
     // A registered token type may stand here for introspection alone (RFC 8414 §2); revocation takes bearers, too.
     introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'Bearer'],
     revocation_endpoint_auth_methods_supported: ['client_secret_basic'],
+    dpop_signing_alg_values_supported: [...DPOP_ALGORITHM_NAMES],
   };
 }

@@ -1,12 +1,9 @@
 import { z } from 'zod';
 
-import { platformJwk } from '../apps/schemas.ts';
+import { platformJwk, platformSigningJwk } from '../apps/schemas.ts';
 import { userContext } from './user-context.ts';
 
-/** The grant type of RFC 7523 §2.1. */
-export const JWT_BEARER_GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
-
-const assertion = z
+export const assertion = z
   .string()
   .min(1, 'must not be empty')
   .meta({ description: 'The JWS, or the nested JWE.', example: 'eyJhbGciOiJIUzI1NiIs…' });
@@ -23,7 +20,7 @@ const botInfo = z
   })
   .meta({ description: 'The bot the client wants. Further members are ignored.' });
 
-const identityToMergeToken = z.string().optional().meta({
+export const identityToMergeToken = z.string().optional().meta({
   description:
     'The bearer of the identity that `identityToMerge` names, for apps that ask for it (`merge.requireProof`).',
 });
@@ -34,7 +31,9 @@ export const authorizeRequest = z
 
 export const authorizeResponse = z
   .strictObject({
-    access_token: z.string().meta({ description: 'The bearer: opaque, 256 random bits.' }),
+    access_token: z.string().meta({
+      description: 'The bearer: opaque, 256 random bits; or a JWT (RFC 9068), for apps with `accessTokenFormat: jwt`.',
+    }),
     token_type: z.literal('Bearer'),
     expires_in: z.int().meta({ description: 'Its life from now, in seconds.' }),
     issued_at: numericDate,
@@ -75,16 +74,26 @@ export const userInfoResponse = userInfo
   .extend({ sub: z.string(), clientId: z.string(), isAnonymous: z.boolean() })
   .meta({ id: 'UserInfo' });
 
-export const tokenRequest = z
-  .looseObject({
-    grant_type: z.string().meta({ example: JWT_BEARER_GRANT }),
-    assertion: assertion.optional(),
-    scope: z.string().optional().meta({ description: 'There are no scopes here: absent or empty.' }),
-    identity_to_merge_token: identityToMergeToken,
-  })
-  .meta({ id: 'TokenRequest' });
+/** What tokens are called (RFC 8693 §3). */
+export const TOKEN_TYPES = {
+  accessToken: 'urn:ietf:params:oauth:token-type:access_token',
+  jwt: 'urn:ietf:params:oauth:token-type:jwt',
+} as const;
 
-export const tokenResponse = authorizeResponse.omit({ issued_at: true }).meta({ id: 'TokenResponse' });
+const tokenType = z.enum(['Bearer', 'DPoP']).meta({
+  description: '`DPoP` where it is bound to the key of a proof: the scheme under which it is sent.',
+});
+
+export const tokenResponse = authorizeResponse
+  .omit({ issued_at: true })
+  .extend({
+    token_type: tokenType,
+    issued_token_type: z
+      .enum(Object.values(TOKEN_TYPES))
+      .optional()
+      .meta({ description: 'Of a token exchange: what was asked for, or an access token.' }),
+  })
+  .meta({ id: 'TokenResponse' });
 
 export const tokenQuery = z
   .looseObject({
@@ -103,7 +112,11 @@ export const introspectionResponse = z
       user_id: z.string(),
       is_anonymous: z.boolean(),
       session_id: z.string().meta({ description: "The session's public name. It opens nothing." }),
-      token_type: z.literal('Bearer'),
+      token_type: tokenType,
+      cnf: z
+        .strictObject({ jkt: z.string() })
+        .optional()
+        .meta({ description: 'The thumbprint of the key that the bearer is bound to (RFC 9449 §6.2).' }),
       iss: z.string(),
       iat: numericDate,
       exp: numericDate,
@@ -122,7 +135,9 @@ export const contextResponse = z
   .strictObject({ context: z.strictObject({ session: z.strictObject({ UserContext: userContext }) }) })
   .meta({ id: 'SessionContext' });
 
-export const jwksResponse = z.strictObject({ keys: z.array(platformJwk) }).meta({ id: 'Jwks' });
+export const jwksResponse = z
+  .strictObject({ keys: z.array(z.union([platformJwk, platformSigningJwk])) })
+  .meta({ id: 'Jwks', description: 'Those for encryption, the one to use first; then those of signatures.' });
 
 export const metadataResponse = z
   .strictObject({
@@ -134,14 +149,17 @@ export const metadataResponse = z
     userinfo_endpoint: z.url(),
     response_types_supported: z.array(z.string()),
     grant_types_supported: z.array(z.string()),
+    authorization_grant_profiles_supported: z.array(z.string()),
     token_endpoint_auth_methods_supported: z.array(z.string()),
     introspection_endpoint_auth_methods_supported: z.array(z.string()),
     revocation_endpoint_auth_methods_supported: z.array(z.string()),
+    dpop_signing_alg_values_supported: z.array(z.string()),
   })
   .meta({ id: 'AuthorizationServerMetadata', description: 'RFC 8414 §2.' });
 
 export type UserInfo = z.output<typeof userInfo>;
 export type JwtGrantResponse = z.output<typeof jwtGrantResponse>;
 export type AuthorizeResponse = z.output<typeof authorizeResponse>;
+export type TokenResponse = z.output<typeof tokenResponse>;
 export type IntrospectionResponse = z.output<typeof introspectionResponse>;
 export type Metadata = z.output<typeof metadataResponse>;

@@ -11,29 +11,52 @@ export interface Session {
   readonly expiresAt: number;
   /** What the assertion and the client said of the user, encrypted. Absent where they said nothing. */
   readonly sealedContext?: string;
+  /** The thumbprint of the key that its bearer is bound to (RFC 9449 §6). Absent: to none. */
+  readonly jkt?: string;
 }
 
-/** The stored form, with short names: it is kept once for every bearer. Whose it is stands with the identity, and goes with it. */
-type Stored = readonly [issuedAt: number, expiresAt: number, sealedContext?: string];
+/** What is stored of a session itself. */
+type StoredSession = Pick<Session, 'issuedAt' | 'expiresAt' | 'sealedContext' | 'jkt'>;
 
-export function toSessionBody({ issuedAt, expiresAt, sealedContext }: Session): string {
-  const stored: Stored = [issuedAt, expiresAt];
-  return JSON.stringify(sealedContext === undefined ? stored : [...stored, sealedContext]);
+/**
+ * The stored form, with short names: it is kept once for every bearer. Whose it is stands with the identity, and goes with it.
+ * SECURITY: what says that a bearer is bound stands where versions that know no binding expect a text: they refuse the session.
+ */
+type Stored = readonly [issuedAt: number, expiresAt: number, rest?: string | Bound];
+
+/** The key's thumbprint, and the encrypted context. */
+type Bound = readonly [jkt: string, sealedContext?: string];
+
+export function toSessionBody({ issuedAt, expiresAt, sealedContext, jkt }: Session): string {
+  const context = sealedContext === undefined ? [] : [sealedContext];
+  return JSON.stringify([issuedAt, expiresAt, ...(jkt === undefined ? context : [[jkt, ...context]])]);
 }
 
 /** @throws AppError `internal` when the store holds something else than a session */
-export function parseSessionBody(body: string): Pick<Session, 'issuedAt' | 'expiresAt' | 'sealedContext'> {
+export function parseSessionBody(body: string): StoredSession {
   const stored = parse(body);
   if (!isStored(stored)) throw new AppError('internal', { detail: 'a stored session cannot be read' });
-  const [issuedAt, expiresAt, sealedContext] = stored;
-  return { issuedAt, expiresAt, ...(sealedContext !== undefined && { sealedContext }) };
+  const [issuedAt, expiresAt, rest] = stored;
+  const [jkt, sealedContext] = typeof rest === 'object' ? rest : [undefined, rest];
+  return {
+    issuedAt,
+    expiresAt,
+    ...(sealedContext !== undefined && { sealedContext }),
+    ...(jkt !== undefined && { jkt }),
+  };
 }
 
 function isStored(value: unknown): value is Stored {
   if (!Array.isArray(value)) return false;
-  const [issuedAt, expiresAt, sealedContext] = value as unknown[];
-  const isSealed = sealedContext === undefined || typeof sealedContext === 'string';
-  return typeof issuedAt === 'number' && typeof expiresAt === 'number' && isSealed;
+  const [issuedAt, expiresAt, rest] = value as unknown[];
+  const isRest = rest === undefined || typeof rest === 'string' || isBound(rest);
+  return typeof issuedAt === 'number' && typeof expiresAt === 'number' && isRest;
+}
+
+function isBound(value: unknown): value is Bound {
+  if (!Array.isArray(value)) return false;
+  const [jkt, sealedContext] = value as unknown[];
+  return typeof jkt === 'string' && (sealedContext === undefined || typeof sealedContext === 'string');
 }
 
 function parse(text: string): unknown {

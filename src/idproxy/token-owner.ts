@@ -1,5 +1,4 @@
 import { AppError } from '../core/errors.ts';
-import { readSubject } from '../jose/claims.ts';
 import type { AuthenticateToken } from './authenticate-token.ts';
 import type { Session } from './session.ts';
 
@@ -12,8 +11,8 @@ export type IsTokenOf = (
 export function createIsTokenOf(authenticateToken: AuthenticateToken): IsTokenOf {
   return async function isTokenOf(token, { clientId, subject, isAnonymous }) {
     try {
-      const { app, payload } = await authenticateToken(token);
-      const owner = readSubject(payload);
+      const { app, profile, payload } = await authenticateToken(token);
+      const owner = profile.readSubject(payload);
       return app.clientId === clientId && owner.subject === subject && owner.isAnonymous === isAnonymous;
     } catch (error) {
       if (error instanceof AppError && error.code !== 'store_unavailable' && error.code !== 'internal') return false;

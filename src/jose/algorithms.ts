@@ -18,8 +18,14 @@ export const JWS_ALGORITHMS = {
 export type JwsAlgorithm = keyof typeof JWS_ALGORITHMS;
 
 /** Key management algorithms of the JWE (RFC 7518 §4.1). */
-export const JWE_ALGORITHMS = ['RSA-OAEP'] as const;
+export const JWE_ALGORITHMS = ['RSA-OAEP', 'RSA1_5'] as const;
 export type JweAlgorithm = (typeof JWE_ALGORITHMS)[number];
+
+/**
+ * What an app allows whose registration does not say.
+ * SECURITY: without RSA1_5, which is switched on app by app: its padding has been broken through every kind of leak.
+ */
+export const DEFAULT_JWE_ALGORITHMS = ['RSA-OAEP'] as const satisfies readonly JweAlgorithm[];
 
 /** Content encryption algorithms of the JWE (RFC 7518 §5.1). */
 export const JWE_ENCRYPTIONS = ['A128CBC-HS256', 'A128GCM', 'A256GCM'] as const;

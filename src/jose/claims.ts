@@ -1,13 +1,9 @@
-import { AppError, type ErrorCode } from '../core/errors.ts';
+import { AppError } from '../core/errors.ts';
 import { isJsonObject, type JsonObject } from '../core/json.ts';
-import { isUnfitForName } from '../core/name.ts';
-import {
-  MAX_AUDIENCE_LENGTH,
-  MAX_JTI_LIFETIME_SECONDS,
-  MAX_NAME_LENGTH,
-  MAX_PRIVATE_CLAIMS_BYTES,
-  MILLISECONDS_FROM,
-} from './limits.ts';
+import { quote } from '../core/quote.ts';
+import { describeTime, toDistance, toDuration, toTimeHint, toUnitHint, toUnixSeconds } from './claim-times.ts';
+import { checkFlag, checkName, checkTime, invalidClaim, missingClaim, pickClaim } from './claim-values.ts';
+import { MAX_AUDIENCE_LENGTH, MAX_JTI_LIFETIME_SECONDS, MAX_NAME_LENGTH, MAX_PRIVATE_CLAIMS_BYTES } from './limits.ts';
 
 /** What an app's registration says about its assertions. */
 export interface ClaimsPolicy {
@@ -32,29 +28,51 @@ export interface AssertionClaims {
   readonly secureCustomData?: JsonObject;
 }
 
+/** What the checks have read so far. */
+export type ReadClaims = { -readonly [Name in keyof AssertionClaims]: AssertionClaims[Name] };
+
+/** One rule on the claims of a payload whose signature holds. */
+export interface ClaimsCheck {
+  /** The claim that it is about, or the name of the rule. */
+  readonly name: string;
+  /** How what it is about is shown: a text, a time, user data (of which nothing is shown), or nothing. */
+  readonly shows: 'text' | 'time' | 'size' | 'rule';
+  /** Checks without which it says nothing. */
+  readonly after?: readonly string[];
+  /**
+   * Keeps what it reads in `found`.
+   * @param now - the time, in seconds since the epoch
+   * @throws AppError that names the claim
+   */
+  run(payload: JsonObject, policy: ClaimsPolicy, now: number, found: ReadClaims): void;
+}
+
 /** Spellings of the two members for signed user data that the seeds and their samples use. */
-const USER_DATA_SPELLINGS = {
+export const USER_DATA_SPELLINGS = {
   privateClaims: ['privateClaims', 'PrivateClaims'],
   secureCustomData: ['secureCustomData', 'SecureCustomData'],
 } as const;
 
-const invalid = (claim: string, detail: string): AppError =>
-  new AppError('claim_invalid', { values: { claim, detail } });
-
-/** The claim that counts of a pair, and its name: `kore_<name>` where it is there, else `name`. */
-function pick(payload: JsonObject, name: 'iss' | 'sub' | 'jti'): { claim: string; value: unknown } {
-  const override = payload[`kore_${name}`];
-  return override === undefined || override === null
-    ? { claim: name, value: payload[name] ?? undefined }
-    : { claim: `kore_${name}`, value: override };
-}
+/** The rules, in the order of the verification rules. */
+export const ASSERTION_CHECKS: readonly ClaimsCheck[] = [
+  { name: 'aud', shows: 'text', run: checkAudience },
+  { name: 'jti', shows: 'text', run: checkJti },
+  { name: 'exp', shows: 'time', run: checkExpiry },
+  { name: 'nbf', shows: 'time', run: (payload, policy, now) => checkStart('nbf', payload, policy, now) },
+  { name: 'iat', shows: 'time', run: (payload, policy, now) => checkStart('iat', payload, policy, now) },
+  { name: 'lifetime', shows: 'rule', after: ['jti', 'exp'], run: checkLifetime },
+  { name: 'sub', shows: 'text', run: (payload, _policy, _now, found) => void (found.subject = readName(payload)) },
+  { name: 'isAnonymous', shows: 'text', run: checkAnonymous },
+  { name: 'identityToMerge', shows: 'text', run: checkMerge },
+  { name: 'privateClaims', shows: 'size', run: checkUserData },
+];
 
 /**
  * The client id that an unverified payload names, for looking up the app and for nothing else.
  * @throws AppError `claim_missing`, `claim_invalid`
  */
 export function readClientId(payload: JsonObject): string {
-  const { claim, value } = pick(payload, 'iss');
+  const { claim, value } = pickClaim(payload, 'iss');
   return checkName(claim, value, MAX_AUDIENCE_LENGTH);
 }
 
@@ -63,93 +81,158 @@ export function readClientId(payload: JsonObject): string {
  * @throws AppError `claim_missing`, `claim_invalid`
  */
 export function readSubject(payload: JsonObject): Pick<AssertionClaims, 'subject' | 'isAnonymous'> {
-  const { claim, value } = pick(payload, 'sub');
-  const subject = checkName(claim, value, MAX_NAME_LENGTH);
+  const subject = readName(payload);
   return { subject, isAnonymous: checkFlag('isAnonymous', payload['isAnonymous']) };
 }
 
 /**
- * Every rule on the claims of a payload whose signature holds, in the order of the verification rules.
+ * Every rule on the claims of a payload whose signature holds; stops at the first that is broken.
  * @param now - the time, in seconds since the epoch
  * @throws AppError that names the claim
  */
 export function checkClaims(payload: JsonObject, policy: ClaimsPolicy, now: number): AssertionClaims {
-  const audience = checkName('aud', payload['aud'], MAX_AUDIENCE_LENGTH);
-  if (!policy.audiences.includes(audience)) throw new AppError('audience_mismatch', { detail: audience });
-  const pickedJti = pick(payload, 'jti');
-  const isJtiNeeded = policy.enforceJti || pickedJti.value !== undefined;
-  const jti = isJtiNeeded ? checkName(pickedJti.claim, pickedJti.value, MAX_NAME_LENGTH) : undefined;
-  const expiresAt = checkTimes(payload, policy, jti !== undefined, now);
-  const { subject, isAnonymous } = readSubject(payload);
-  if (isAnonymous && !policy.allowAnonymous) throw new AppError('anonymous_not_allowed');
+  const found = createRead();
+  for (const check of ASSERTION_CHECKS) check.run(payload, policy, now, found);
+  return found;
+}
+
+/** What one rule says of a payload. */
+export interface ClaimVerdict {
+  readonly check: ClaimsCheck;
+  readonly verdict: 'ok' | 'refused' | 'not asked';
+  /** Why it is refused. */
+  readonly error?: AppError;
+}
+
+/** The same rules, each asked: what {@link checkClaims} throws is the first refusal here. */
+export function judgeClaims(
+  payload: JsonObject,
+  policy: ClaimsPolicy,
+  now: number,
+  checks: readonly ClaimsCheck[] = ASSERTION_CHECKS,
+): ClaimVerdict[] {
+  const found = createRead();
+  const broken = new Set<string>();
+  return checks.map((check): ClaimVerdict => {
+    if (check.after?.some((name) => broken.has(name)) === true) return { check, verdict: 'not asked' };
+    try {
+      check.run(payload, policy, now, found);
+      return { check, verdict: 'ok' };
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      broken.add(check.name);
+      return { check, verdict: 'refused', error };
+    }
+  });
+}
+
+const createRead = (): ReadClaims => ({ subject: '', isAnonymous: false, audience: '', expiresAt: 0 });
+
+function checkAudience(payload: JsonObject, { audiences }: ClaimsPolicy, _now: number, found: ReadClaims): void {
+  found.audience = checkName('aud', payload['aud'], MAX_AUDIENCE_LENGTH);
+  if (audiences.includes(found.audience)) return;
+  const detail = `"aud" is ${quote(found.audience)}; allowed: ${audiences.map(quote).join(', ')}`;
+  throw new AppError('audience_mismatch', { detail });
+}
+
+function checkJti(payload: JsonObject, { enforceJti }: ClaimsPolicy, _now: number, found: ReadClaims): void {
+  const { claim, value } = pickClaim(payload, 'jti');
+  if (enforceJti || value !== undefined) found.jti = checkName(claim, value, MAX_NAME_LENGTH);
+}
+
+function checkExpiry(payload: JsonObject, policy: ClaimsPolicy, now: number, found: ReadClaims): void {
+  const expiresAt = checkTime('exp', payload['exp']);
+  if (expiresAt === undefined) throw missingClaim('exp');
+  if (now >= expiresAt + policy.clockToleranceSeconds) throw timeError('expired', 'exp', payload, policy, now);
+  found.expiresAt = expiresAt;
+}
+
+function checkStart(claim: 'nbf' | 'iat', payload: JsonObject, policy: ClaimsPolicy, now: number): void {
+  const at = checkTime(claim, payload[claim]);
+  if (at !== undefined && at > now + policy.clockToleranceSeconds)
+    throw timeError('not_yet_valid', claim, payload, policy, now);
+}
+
+function checkLifetime(payload: JsonObject, policy: ClaimsPolicy, now: number, found: ReadClaims): void {
+  const life = found.expiresAt - now - policy.clockToleranceSeconds;
+  if (found.jti !== undefined && life > MAX_JTI_LIFETIME_SECONDS)
+    throw lifetimeError('jti_lifetime_too_long', MAX_JTI_LIFETIME_SECONDS, payload, policy, now);
+  if (life > policy.maxLifetimeSeconds)
+    throw lifetimeError('lifetime_too_long', policy.maxLifetimeSeconds, payload, policy, now);
+}
+
+function checkAnonymous(payload: JsonObject, { allowAnonymous }: ClaimsPolicy, _now: number, found: ReadClaims): void {
+  found.isAnonymous = checkFlag('isAnonymous', payload['isAnonymous']);
+  if (found.isAnonymous && !allowAnonymous)
+    throw new AppError('anonymous_not_allowed', {
+      detail: '"isAnonymous" is true; "allowAnonymous" of the app is false',
+    });
+}
+
+function checkMerge(payload: JsonObject, _policy: ClaimsPolicy, _now: number, found: ReadClaims): void {
   const toMerge = payload['identityToMerge'] ?? undefined;
-  return {
-    subject,
-    isAnonymous,
-    audience,
-    expiresAt,
-    ...(jti !== undefined && { jti }),
-    ...(toMerge !== undefined && { identityToMerge: checkName('identityToMerge', toMerge, MAX_NAME_LENGTH) }),
-    ...checkUserData(payload),
-  };
+  if (toMerge !== undefined) found.identityToMerge = checkName('identityToMerge', toMerge, MAX_NAME_LENGTH);
 }
 
-function checkTimes(payload: JsonObject, policy: ClaimsPolicy, hasJti: boolean, now: number): number {
-  const tolerance = policy.clockToleranceSeconds;
-  const expiresAt = toSeconds('exp', payload['exp']);
-  if (expiresAt === undefined) throw new AppError('claim_missing', { values: { claim: 'exp' } });
-  if (now >= expiresAt + tolerance) throw timeError('expired', 'exp', now - expiresAt);
-  for (const claim of ['nbf', 'iat'] as const) {
-    const at = toSeconds(claim, payload[claim]);
-    if (at !== undefined && at > now + tolerance) throw timeError('not_yet_valid', claim, at - now);
-  }
-  const life = expiresAt - now - tolerance;
-  if (hasJti && life > MAX_JTI_LIFETIME_SECONDS) throw timeError('jti_lifetime_too_long', 'exp', expiresAt - now);
-  if (life > policy.maxLifetimeSeconds) throw timeError('lifetime_too_long', 'exp', policy.maxLifetimeSeconds);
-  return expiresAt;
-}
-
-function timeError(code: ErrorCode, claim: string, seconds: number): AppError {
-  return new AppError(code, { values: { claim, seconds }, detail: `${claim}: ${seconds.toFixed(1)} s` });
-}
-
-/** A NumericDate in seconds; each claim on its own, since producers mix seconds and milliseconds in one token. */
-function toSeconds(claim: string, value: unknown): number | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0)
-    throw invalid(claim, 'must be a time as a number');
-  return value >= MILLISECONDS_FROM ? value / 1000 : value;
-}
-
-function checkName(claim: string, value: unknown, maxLength: number): string {
-  if (value === undefined || value === null) throw new AppError('claim_missing', { values: { claim } });
-  if (typeof value !== 'string' || value === '') throw invalid(claim, 'must be a non-empty string');
-  if (value.length > maxLength) throw invalid(claim, `must have at most ${maxLength} characters`);
-  if (isUnfitForName(value)) throw invalid(claim, 'has characters that no name may have');
-  return value;
-}
-
-/** A boolean, or its string: stock clients post forms, and sample servers sign what they post. */
-function checkFlag(claim: string, value: unknown): boolean {
-  if (value === undefined || value === null || value === false || value === 'false') return false;
-  if (value === true || value === 'true') return true;
-  throw invalid(claim, 'must be true or false');
-}
-
-function checkUserData(payload: JsonObject): Pick<AssertionClaims, 'privateClaims' | 'secureCustomData'> {
-  const found: { privateClaims?: JsonObject; secureCustomData?: JsonObject } = {};
+function checkUserData(payload: JsonObject, _policy: ClaimsPolicy, _now: number, found: ReadClaims): void {
   let bytes = 0;
   for (const member of ['privateClaims', 'secureCustomData'] as const) {
-    const present = USER_DATA_SPELLINGS[member].filter((spelling) => (payload[spelling] ?? undefined) !== undefined);
-    const [spelling] = present;
-    if (spelling === undefined) continue;
-    const value = payload[spelling];
-    if (present.length > 1) throw invalid(member, 'is there in two spellings');
-    if (!isJsonObject(value)) throw invalid(spelling, 'must be an object');
+    const [first, second] = USER_DATA_SPELLINGS[member];
+    const isFirst = (payload[first] ?? undefined) !== undefined;
+    const isSecond = (payload[second] ?? undefined) !== undefined;
+    if (!isFirst && !isSecond) continue;
+    if (isFirst && isSecond) throw invalidClaim(member, 'is there in two spellings');
+    const value = payload[isFirst ? first : second];
+    if (!isJsonObject(value)) throw invalidClaim(isFirst ? first : second, 'must be an object', value);
     bytes += Buffer.byteLength(JSON.stringify(value));
     found[member] = value;
   }
-  if (bytes > MAX_PRIVATE_CLAIMS_BYTES)
-    throw invalid('privateClaims', `must have at most ${MAX_PRIVATE_CLAIMS_BYTES} bytes`);
-  return found;
+  if (bytes <= MAX_PRIVATE_CLAIMS_BYTES) return;
+  const { values } = invalidClaim('privateClaims', `must have at most ${MAX_PRIVATE_CLAIMS_BYTES} bytes`);
+  throw new AppError('claim_invalid', {
+    values,
+    detail: `"privateClaims" has ${bytes} bytes, at most ${MAX_PRIVATE_CLAIMS_BYTES} are allowed`,
+  });
+}
+
+/** The figures are public: whoever sees them made the token, or was handed it, and the signature has held. */
+function timeError(
+  code: 'expired' | 'not_yet_valid',
+  claim: string,
+  payload: JsonObject,
+  { clockToleranceSeconds }: ClaimsPolicy,
+  now: number,
+): AppError {
+  const value = Number(payload[claim]);
+  const at = toUnixSeconds(value);
+  const tolerance = `tolerance ${clockToleranceSeconds} s`;
+  const parts = [describeTime(claim, payload, now), tolerance, toTimeHint(value, at, now)];
+  if (code === 'expired' && typeof payload['iat'] === 'number') parts.splice(2, 0, describeTime('iat', payload, now));
+  return new AppError(code, {
+    values: { claim, seconds: Math.abs(at - now), detail: `${toDistance(at, now)}; ${tolerance}` },
+    detail: toSentence(parts),
+  });
+}
+
+function lifetimeError(
+  code: 'lifetime_too_long' | 'jti_lifetime_too_long',
+  seconds: number,
+  payload: JsonObject,
+  { clockToleranceSeconds }: ClaimsPolicy,
+  now: number,
+): AppError {
+  const parts = [
+    describeTime('exp', payload, now),
+    `at most ${toDuration(seconds)} from now; tolerance ${clockToleranceSeconds} s`,
+    typeof payload['iat'] === 'number' ? describeTime('iat', payload, now) : '',
+    toUnitHint(Number(payload['exp'])),
+  ];
+  return new AppError(code, { values: { claim: 'exp', seconds }, detail: toSentence(parts) });
+}
+
+const toSentence = (parts: readonly string[]): string => parts.filter((part) => part !== '').join('; ');
+
+function readName(payload: JsonObject): string {
+  const { claim, value } = pickClaim(payload, 'sub');
+  return checkName(claim, value, MAX_NAME_LENGTH);
 }

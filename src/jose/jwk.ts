@@ -22,6 +22,11 @@ export class KeyError extends Error {
 /** Members that only a private or symmetric JWK has (RFC 7518 §6.3.2, §6.4). */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
+/** Whether a JWK is symmetric or private, or says so of itself. */
+export function isPrivateJwk(jwk: JsonObject): boolean {
+  return jwk['kty'] === 'oct' || PRIVATE_MEMBERS.some((name) => Object.hasOwn(jwk, name));
+}
+
 /**
  * An RSA public key of {@link MIN_RSA_BITS} to {@link MAX_RSA_BITS} bits, from PEM (SPKI, PKCS #1 or an X.509 certificate) or a JWK object.
  * @throws KeyError
@@ -57,6 +62,11 @@ export async function createRsaPrivateKeyPem(): Promise<string> {
 export function toPublicJwk(key: KeyObject): RsaPublicJwk {
   const { e = '', n = '' } = (key.type === 'private' ? createPublicKey(key) : key).export({ format: 'jwk' });
   return { kty: 'RSA', e, n };
+}
+
+/** The length of an RSA key's modulus, and so of whatever is encrypted for it, in bytes. */
+export function toModulusBytes(key: KeyObject): number {
+  return Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8);
 }
 
 function checkRsa(read: () => KeyObject): KeyObject {

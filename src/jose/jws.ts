@@ -3,6 +3,7 @@ import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'no
 import { CompactSign, compactVerify, errors, importPKCS8, importSPKI } from 'jose';
 
 import type { JsonObject } from '../core/json.ts';
+import { findPublication } from '../core/published-secrets.ts';
 import { JWS_ALGORITHMS, type JwsAlgorithm } from './algorithms.ts';
 import { type CompactJws, toSegment } from './compact.ts';
 import { KeyError, parseRsaPrivateKey, parseRsaPublicKey } from './jwk.ts';
@@ -103,21 +104,38 @@ export function createJwsVerifier(alg: JwsAlgorithm, key: string): Promise<JwsVe
 
 /**
  * A client secret as an HMAC key: the UTF-8 bytes of its text, not its decoded base64.
- * @throws KeyError when it is shorter or longer than the limits, or plainly a pattern or a PEM key
+ * @throws KeyError when it is shorter or longer than the limits, plainly a pattern, a PEM key, or one that anyone can read
  */
 export function parseClientSecret(secret: string): KeyObject {
   const bytes = Buffer.from(secret);
   if (bytes.length < MIN_SECRET_BYTES)
     throw new KeyError(`the client secret is shorter than ${MIN_SECRET_BYTES} bytes`);
   if (bytes.length > MAX_SECRET_BYTES) throw new KeyError(`the client secret is longer than ${MAX_SECRET_BYTES} bytes`);
-  if (new Set(bytes).size < MIN_DISTINCT_BYTES) throw new KeyError('the client secret repeats a few characters');
+  if (new Set(bytes).size < MIN_DISTINCT_BYTES || estimateBits(bytes) < MIN_SECRET_BITS)
+    throw new KeyError('the client secret repeats a few characters');
   // SECURITY: a public key is known to everyone; as an HMAC secret it would let anyone sign.
   if (secret.includes('-----BEGIN')) throw new KeyError('the client secret is a PEM key');
+  const publication = findPublication(secret);
+  if (publication !== undefined)
+    throw new KeyError(`the client secret is published (${publication}); make one that is random`);
   return createSecretKey(bytes);
 }
 
 /** 32 random bytes as base64 or hexadecimal hold fewer distinct characters than this once in more than 10^9. */
 const MIN_DISTINCT_BYTES = 8;
+
+/**
+ * The least that a client secret's characters tell, in bits, by how often each comes: 32 random hexadecimal digits have more
+ * than 85, "secret" repeated has 72.
+ */
+export const MIN_SECRET_BITS = 80;
+
+/** The bits that each byte tells by its frequency (Shannon), taken together. */
+function estimateBits(bytes: Uint8Array): number {
+  const counts = new Map<number, number>();
+  for (const byte of bytes) counts.set(byte, (counts.get(byte) ?? 0) + 1);
+  return [...counts.values()].reduce((bits, count) => bits - count * Math.log2(count / bytes.length), 0);
+}
 
 function createMac(alg: JwsAlgorithm, secret: string): (input: string) => Buffer {
   const key = parseClientSecret(secret);

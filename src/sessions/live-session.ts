@@ -36,7 +36,10 @@ export interface UserContext {
 export interface BearerSessions {
   /** @returns undefined where it is unknown, revoked or expired */
   find(name: SessionName): Promise<LiveSession | undefined>;
-  /** @throws AppError `bearer_missing`, `bearer_invalid` (401), `client_forbidden` (403) */
+  /**
+   * @throws AppError `bearer_missing`, `bearer_invalid` (401), the like of them where a bearer is bound to a key, `client_forbidden`
+   * (403)
+   */
   authenticate(req: IncomingMessage): Promise<LiveSession & { readonly app: App }>;
   /** Whether a token was signed for the session's user; its times are not looked at. */
   isTokenOf(token: string, live: LiveSession): Promise<boolean>;

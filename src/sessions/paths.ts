@@ -37,7 +37,7 @@ const toStartOperation = (operationId: string, summary: string, path: string): Z
     'Hands out the URL of one web socket, to be opened within 30 seconds, once. Clients that send `x-rtm-v`, and those of an app with ' +
     '`requireSecureRtm`, get a nonce, too, which the socket must show ("secure RTM"). ' +
     '401 means only that the bearer is expired or unknown: clients then fetch a new assertion.',
-  security: [{ bearer: [] }],
+  security: [{ bearer: [] }, { boundBearer: [] }],
   parameters: [
     {
       name: 'x-rtm-v',
@@ -68,7 +68,7 @@ const toHistoryOperation = (operationId: string, summary: string, path: string):
   summary,
   description:
     "What the bearer's user and one bot said in the conversation that is going on: at most its last 50 messages. Published clients read it when their socket is open.",
-  security: [{ bearer: [] }],
+  security: [{ bearer: [] }, { boundBearer: [] }],
   requestParams: { query: historyQuery },
   responses: {
     ...failures,

@@ -1,7 +1,7 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 
 /** Written into the file, so that a later version knows what it has before it. */
-const VERSION = 3;
+const VERSION = 4;
 
 /**
  * What has an end carries it; a row past it counts as absent until it is swept. Keys, ids and bodies are blobs, so that they
@@ -37,6 +37,31 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS presence (
     key BLOB PRIMARY KEY, body BLOB NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS presence_by_expiry ON presence (expires_at_ms);
+  CREATE TABLE IF NOT EXISTS claims (key BLOB PRIMARY KEY, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS claims_by_expiry ON claims (expires_at_ms);
+  CREATE TABLE IF NOT EXISTS audit (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, body BLOB NOT NULL);
+  CREATE INDEX IF NOT EXISTS audit_by_time ON audit (at_ms);
+  CREATE TABLE IF NOT EXISTS audit_expiry (before_ms INTEGER NOT NULL);
+`;
+
+/**
+ * SECURITY: what was written into the audit trail is not changed by any statement; lines go only below the bound that
+ * `audit_expiry` holds while they are dropped. A replacing insert deletes without asking the deletion's trigger, so inserts
+ * have triggers, too: a line is added at the end or not at all.
+ */
+const AUDIT_TRIGGERS = `
+  CREATE TRIGGER IF NOT EXISTS audit_keeps_lines BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'a line of the audit trail is not changed'); END;
+  CREATE TRIGGER IF NOT EXISTS audit_keeps_all BEFORE DELETE ON audit
+    WHEN NOT EXISTS (SELECT 1 FROM audit_expiry WHERE OLD.at_ms < before_ms)
+    BEGIN SELECT RAISE(ABORT, 'a line of the audit trail is not deleted'); END;
+  CREATE TRIGGER IF NOT EXISTS audit_replaces_nothing BEFORE INSERT ON audit
+    WHEN EXISTS (SELECT 1 FROM audit WHERE key = NEW.key)
+    BEGIN SELECT RAISE(ABORT, 'a line of the audit trail is not replaced'); END;
+  CREATE TRIGGER IF NOT EXISTS audit_grows_at_its_end AFTER INSERT ON audit
+    WHEN NEW.key < (SELECT max(key) FROM audit)
+    BEGIN SELECT RAISE(ABORT, 'a line is added at the end of the audit trail'); END;
 `;
 
 /** Since then sessions belong to identities. */
@@ -51,6 +76,7 @@ export const MORTAL_TABLES = [
   'tickets',
   'endings',
   'presence',
+  'claims',
 ] as const;
 
 /**
@@ -65,6 +91,7 @@ export function prepareSchema(db: DatabaseSyncInstance): void {
     if (version > VERSION) throw new Error(`the database was written by a later version of Countersign (${version})`);
     if (version < VERSION_OF_IDENTITIES) db.exec('DROP TABLE IF EXISTS sessions');
     db.exec(SCHEMA);
+    db.exec(AUDIT_TRIGGERS);
     db.exec(`PRAGMA user_version = ${VERSION}`);
     db.exec('COMMIT');
   } catch (error) {

@@ -1,10 +1,18 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 
+import { AppError } from '../core/errors.ts';
 import type { EmbeddedEndings } from './embedded-endings.ts';
 import type { GroupCommit } from './embedded-group-commit.ts';
 import type { IdentityWrites, LiveIdentity } from './embedded-identities.ts';
 import { reading, toBlob, toText } from './embedded-rows.ts';
-import type { ExchangeAttempt, ExchangeOutcome, MergeClaim, ReplayClaim, SessionStore } from './ports.ts';
+import {
+  APP_GONE,
+  type ExchangeAttempt,
+  type ExchangeOutcome,
+  type MergeClaim,
+  type ReplayClaim,
+  type SessionStore,
+} from './ports.ts';
 
 export interface EmbeddedSessionsDeps {
   readonly db: DatabaseSyncInstance;
@@ -37,6 +45,7 @@ export function createEmbeddedSessions({
   endings,
   nowMs,
 }: EmbeddedSessionsDeps): SessionStore {
+  const findApp = db.prepare("SELECT 1 FROM documents WHERE collection = 'apps' AND id = ?");
   const findReplay = db.prepare('SELECT used_at_ms FROM replays WHERE key = ? AND expires_at_ms > ?');
   // An expired record that was not swept yet is taken over; a live one is not touched, and no row changes.
   const claim = db.prepare(`
@@ -91,8 +100,9 @@ export function createEmbeddedSessions({
   };
 
   // Everything is looked at before anything is written: what is refused leaves no trace.
-  const exchangeNow = ({ replay, session, identity }: ExchangeAttempt): ExchangeOutcome => {
+  const exchangeNow = ({ app, replay, session, identity }: ExchangeAttempt): ExchangeOutcome | undefined => {
     const now = nowMs();
+    if (app !== undefined && findApp.get(toBlob(app)) === undefined) return undefined;
     if (replay?.formerKeys.some((key) => readUse(key, now) !== undefined)) return { kind: 'replayed' };
     const usedAtMs = replay && readUse(replay.key, now);
     if (replay && usedAtMs !== undefined) return resume(replay, session.key, usedAtMs, now);
@@ -110,7 +120,11 @@ export function createEmbeddedSessions({
   };
 
   return {
-    exchange: (attempt) => commits.run(() => exchangeNow(attempt)),
+    exchange: async (attempt) => {
+      const outcome = await commits.run(() => exchangeNow(attempt));
+      if (outcome === undefined) throw new AppError('store_unavailable', { detail: APP_GONE });
+      return outcome;
+    },
     find: (_tag, key) =>
       reading(() => {
         const session = find(key, nowMs());

@@ -4,7 +4,9 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from '@photostructure/sqlite';
 
 import type { Clock } from '../core/clock.ts';
+import { createEmbeddedAudit } from './embedded-audit.ts';
 import { createEmbeddedChanges } from './embedded-changes.ts';
+import { createEmbeddedClaims } from './embedded-claims.ts';
 import { createEmbeddedConversations } from './embedded-conversations.ts';
 import { createEmbeddedDocuments } from './embedded-documents.ts';
 import { createEmbeddedEndings } from './embedded-endings.ts';
@@ -12,6 +14,7 @@ import { createGroupCommit } from './embedded-group-commit.ts';
 import { createEmbeddedIdentities } from './embedded-identities.ts';
 import { createEmbeddedPresence } from './embedded-presence.ts';
 import { prepareSchema } from './embedded-schema.ts';
+import { createEmbeddedSealed } from './embedded-sealed.ts';
 import { createEmbeddedSessions } from './embedded-sessions.ts';
 import { createSweep } from './embedded-sweep.ts';
 import { createEmbeddedTickets } from './embedded-tickets.ts';
@@ -64,6 +67,9 @@ export function createEmbeddedStore({ path, clock, monotonicMs = () => performan
     tickets: createEmbeddedTickets({ db, commits, nowMs }),
     endings,
     presence: createEmbeddedPresence({ db, commits, changes, nowMs }),
+    claims: createEmbeddedClaims({ db, commits, nowMs }),
+    audit: createEmbeddedAudit({ db, commits, nowMs }),
+    sealed: createEmbeddedSealed(db, nowMs),
     description: 'embedded (SQLite, one machine; survives a restart, kill -9 and a power cut)',
     health: async () => {
       try {

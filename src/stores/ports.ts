@@ -1,3 +1,12 @@
+import type { AuditStore } from './audit-port.ts';
+import type { ClaimStore } from './claim-port.ts';
+import type { CounterStore } from './counter-port.ts';
+import type { SealedRecords } from './sealed-records.ts';
+
+export type { AuditLine, AuditStore } from './audit-port.ts';
+export type { ClaimStore } from './claim-port.ts';
+export type { CounterStore } from './counter-port.ts';
+
 /** One stored document: an app, a platform key. The store does not look into `body`. */
 export interface StoredDocument {
   readonly id: string;
@@ -8,6 +17,9 @@ export interface StoredDocument {
 
 /** How far a process's clock may be off the store's, in milliseconds. Beyond it nothing is exchanged. */
 export const MAX_CLOCK_SKEW_MS = 60_000;
+
+/** Why a store grants nothing for {@link ExchangeAttempt.app}, for the log. */
+export const APP_GONE = 'the store does not hold the app: it was emptied, or the app was deleted this instant';
 
 /** The kinds of documents, each a name space of its own. */
 export type Collection = 'apps' | 'platform-keys' | 'connectors' | 'callers' | 'gateway-keys';
@@ -34,6 +46,11 @@ export interface DocumentStore {
 export interface ExchangeAttempt {
   /** Four hexadecimal characters that place replay record and session on one shard. */
   readonly tag: string;
+  /**
+   * The document in `apps` without which nothing is granted, looked up in the same step: a store that was emptied has lost the
+   * replay records together with its apps, whatever a process still has in memory.
+   */
+  readonly app?: string;
   /** Absent where the assertion has no `jti`. */
   readonly replay?: ReplayClaim;
   /** Whose session it is. */
@@ -117,7 +134,8 @@ export interface FoundSession {
 export interface SessionStore {
   /**
    * Claims the `jti`, creates or merges the identity and stores the session in one atomic step of one round trip.
-   * @throws AppError `store_unavailable`: nobody was granted anything, and the same assertion can be presented again
+   * @throws AppError `store_unavailable`: nobody was granted anything, and the same assertion can be presented again; so it is,
+   * too, where the store does not hold {@link ExchangeAttempt.app}
    */
   exchange(attempt: ExchangeAttempt): Promise<ExchangeOutcome>;
   /** A live session. @returns undefined where it ended, was revoked or never was, and where its identity is gone */
@@ -162,37 +180,6 @@ export interface TicketStore {
   put(key: string, body: string, expiresInMs: number): Promise<void>;
   /** Takes a ticket away; of many that ask at once, one gets it. @returns undefined where it was taken, expired or never was */
   take(key: string): Promise<string | undefined>;
-}
-
-/** Names that can be had once. */
-export interface ClaimStore {
-  /**
-   * Takes a name for a time, by one atomic command: of many that ask at once, one gets it.
-   * @returns false where it was taken
-   * @throws AppError `store_unavailable` where it is not known who has it
-   */
-  claim(key: string, expiresInMs: number): Promise<boolean>;
-}
-
-/** One line of the audit trail. The store does not look into `body`. */
-export interface AuditLine {
-  /** Ascends with time; what {@link AuditStore.list} goes on from. */
-  readonly id: string;
-  readonly body: string;
-}
-
-/** What administrators did, in the order in which it was written. Nothing of it can be changed. */
-export interface AuditStore {
-  /** Keeps a line; it is on disk, or as safe as the store makes anything, when this resolves. @returns its id */
-  append(body: string): Promise<string>;
-  /** Lines by ascending id, from behind `after` ('' for the first), or the last ones by descending id. */
-  list(options: {
-    readonly after?: string;
-    readonly limit: number;
-    readonly isNewestFirst?: boolean;
-  }): Promise<AuditLine[]>;
-  /** Drops lines that were written before `beforeMs`, in milliseconds since the epoch, and nothing else. @returns how many */
-  expire(beforeMs: number): Promise<number>;
 }
 
 /** Something that is over before its time. A session's id is `<tag>.<key>`. */
@@ -244,6 +231,9 @@ export interface Store {
   readonly presence: PresenceStore;
   readonly claims: ClaimStore;
   readonly audit: AuditStore;
+  /** Absent where one machine alone has the store. */
+  readonly counters?: CounterStore;
+  readonly sealed: SealedRecords;
   /** One line for the banner: which backend, and how durable it is. */
   readonly description: string;
   health(): Promise<StoreHealth>;

@@ -20,6 +20,10 @@ export const toOwnerKey = (owner: string): string => `cs:idns:${owner}`;
 /** A list of messages. */
 export const toMessagesKey = (conversation: string): string => `cs:msg:${conversation}`;
 export const toTicketKey = (key: string): string => `cs:tkt:${key}`;
+export const toClaimKey = (key: string): string => `cs:clm:${key}`;
+export const toCounterKey = (hash: string): string => `cs:cnt:${hash}`;
+/** A stream: `b` is a line of the audit trail. */
+export const AUDIT_KEY = 'cs:audit';
 /** A hash from id to document. */
 export const toCollectionKey = (collection: Collection): string => `cs:{docs}:${collection}`;
 

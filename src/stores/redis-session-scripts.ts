@@ -1,4 +1,4 @@
-import { LUA_KEYS } from './redis-keys.ts';
+import { LUA_KEYS, toCollectionKey } from './redis-keys.ts';
 import { createScript } from './redis-script.ts';
 
 /** A session, if its identity is still the one that it was made for. */
@@ -29,9 +29,10 @@ export const LUA_REMOVE_IDENTITY = `
  * One exchange. KEYS: session, then, where there is a jti, replay record and the record's former formats. ARGV: deadline on
  * the server's clock (ms), attempt id, session body, session life (ms), record life (ms), reuse window (ms); identity id,
  * owner, kept (1 or 0), body, incarnation, conversation, may create (1 or 0), active (ms); needs proof (1 or 0), key of
- * the proof's session; the ids to merge.
+ * the proof's session; the app that must be there, or nothing; the ids to merge.
  * Everything is looked at before anything is written: what is refused leaves no trace.
  * SECURITY: the first write is the one that elects the winner. The deadline comes first of all. A paused server runs a queued script after its caller was told 503.
+ * A server that was emptied has no replay records, and no apps either: it grants nothing to a process that still knows them.
  * A record whose session somebody had again bears no attempt any more: undoing the first one must not end that session.
  */
 export const EXCHANGE = createScript(
@@ -42,6 +43,7 @@ export const EXCHANGE = createScript(
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   if now > tonumber(ARGV[1]) then return {'late'} end
+  if ARGV[17] ~= '' and redis.call('HEXISTS', '${toCollectionKey('apps')}', ARGV[17]) == 0 then return {'appless'} end
   local id, owner, is_kept, body = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 
   for i = 3, #KEYS do
@@ -60,7 +62,7 @@ export const EXCHANGE = createScript(
   local me = redis.call('HMGET', identity_key(id), 'n', 'c', 'u')
   if not me[1] and ARGV[13] == '0' then return {'unknown'} end
   local other
-  for i = 17, #ARGV do
+  for i = 18, #ARGV do
     local found = ARGV[i] ~= id and redis.call('HMGET', identity_key(ARGV[i]), 'n', 'c', 'u')
     if found and found[1] then
       other = { id = ARGV[i], incarnation = found[1], conversation = found[2], until_ms = tonumber(found[3]) }

@@ -1,6 +1,14 @@
 import { AppError } from '../core/errors.ts';
 import { createToken } from '../core/ids.ts';
-import type { Ending, ExchangeAttempt, ExchangeOutcome, FoundSession, IdentityClaim, SessionStore } from './ports.ts';
+import {
+  APP_GONE,
+  type Ending,
+  type ExchangeAttempt,
+  type ExchangeOutcome,
+  type FoundSession,
+  type IdentityClaim,
+  type SessionStore,
+} from './ports.ts';
 import { COMMAND_TIMEOUT_MS, type RedisConnection } from './redis-connection.ts';
 import { toReplayKey, toSessionKey } from './redis-keys.ts';
 import { EXCHANGE, FIND, PURGE, REVOKE, UNDO } from './redis-session-scripts.ts';
@@ -82,7 +90,7 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe, onEnd
     }));
 
   const send = async (attempt: ExchangeAttempt, id: string, keys: readonly string[]): Promise<ExchangeOutcome> => {
-    const { replay, session, identity } = attempt;
+    const { replay, session, identity, app } = attempt;
     const answer = await connection.runScript(EXCHANGE, keys, [
       connection.deadlineMs(),
       id,
@@ -90,7 +98,7 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe, onEnd
       Math.ceil(session.expiresInMs),
       Math.ceil(replay?.expiresInMs ?? 0),
       replay?.reuseWindowMs ?? 0,
-      ...toIdentityArguments(identity),
+      ...toIdentityArguments(identity, app),
     ]);
     if (isLate(answer)) await connection.learnClock();
     const outcome = parseOutcome(answer);
@@ -159,15 +167,21 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe, onEnd
 /** Outcomes that leave something which replicas must hold. */
 const isWritten = ({ kind }: ExchangeOutcome): boolean => kind === 'granted' || kind === 'reused';
 
-function toIdentityArguments({ merge, ...identity }: IdentityClaim): (string | number)[] {
+function toIdentityArguments({ merge, ...identity }: IdentityClaim, app = ''): (string | number)[] {
   const { id, owner, isKept, body, incarnation, conversation, mayCreate, activeMs } = identity;
   const proof = merge?.proof;
   const user = [id, owner, isKept ? 1 : 0, body, incarnation, conversation, mayCreate ? 1 : 0, Math.ceil(activeMs)];
   const proofKey = proof ? toSessionKey(proof.tag, proof.key) : '';
-  return [...user, merge?.needsProof ? 1 : 0, proofKey, ...(merge?.ids ?? [])];
+  return [...user, merge?.needsProof ? 1 : 0, proofKey, app, ...(merge?.ids ?? [])];
 }
 
 const isLate = (reply: unknown): boolean => Array.isArray(reply) && reply[0] === 'late';
+
+/** Answers of the script that grant nothing and leave nothing, and what they say. */
+const REFUSED_ANSWERS: Readonly<Record<string, string>> = {
+  late: 'redis ran the exchange after its deadline',
+  appless: APP_GONE,
+};
 
 const PLAIN_OUTCOMES = ['granted', 'replayed', 'unknown', 'unproven'] as const;
 
@@ -179,5 +193,5 @@ function parseOutcome(reply: unknown): ExchangeOutcome {
   const [kind, body] = Array.isArray(reply) ? (reply as unknown[]) : [];
   if (isPlainOutcome(kind)) return { kind };
   if (kind === 'reused' && typeof body === 'string') return { kind, body };
-  throw unavailable(isLate(reply) ? 'redis ran the exchange after its deadline' : 'redis gave an unknown answer');
+  throw unavailable((typeof kind === 'string' && REFUSED_ANSWERS[kind]) || 'redis gave an unknown answer');
 }

@@ -2,12 +2,17 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import { MAX_CLOCK_SKEW_MS, type Store, type StoreHealth } from './ports.ts';
+import { createRedisAudit } from './redis-audit.ts';
+import { createRedisClaims } from './redis-claims.ts';
 import { createRedisConnection } from './redis-connection.ts';
 import { createRedisConversations } from './redis-conversations.ts';
+import { createWriteWithCopies } from './redis-copies.ts';
+import { createRedisCounters } from './redis-counters.ts';
 import { createRedisDocuments } from './redis-documents.ts';
 import { createRedisEndings } from './redis-endings.ts';
 import { createRedisIdentities } from './redis-identities.ts';
 import { createRedisPresence } from './redis-presence.ts';
+import { createRedisSealed } from './redis-sealed.ts';
 import { createRedisSessions } from './redis-sessions.ts';
 import { createRedisSubscriber } from './redis-subscriber.ts';
 import { createRedisTickets } from './redis-tickets.ts';
@@ -60,16 +65,18 @@ export function createRedisStore({ url, waitReplicas, onProblem, clock = systemC
   };
   connection.onReady(checkSettings);
 
+  const checkSafe = (): void => {
+    const problem = unsafe ?? describeSkew();
+    if (problem) throw new AppError('store_unavailable', { detail: problem });
+  };
+  const write = createWriteWithCopies(connection, waitReplicas);
   const subscriber = createRedisSubscriber(connection, onProblem);
   const endings = createRedisEndings(subscriber);
   const sessions = createRedisSessions({
     connection,
     onEnded: endings.tell,
     waitReplicas,
-    checkSafe: () => {
-      const problem = unsafe ?? describeSkew();
-      if (problem) throw new AppError('store_unavailable', { detail: problem });
-    },
+    checkSafe,
   });
   const documents = createRedisDocuments(connection, subscriber);
 
@@ -96,6 +103,10 @@ export function createRedisStore({ url, waitReplicas, onProblem, clock = systemC
     tickets: createRedisTickets(connection),
     endings,
     presence: createRedisPresence(connection, subscriber),
+    claims: createRedisClaims({ write, checkSafe }),
+    audit: createRedisAudit({ connection, write }),
+    counters: createRedisCounters(connection),
+    sealed: createRedisSealed(connection),
     description: `redis (shared by all instances; as durable as its persistence${waitReplicas > 0 ? `, on ${waitReplicas} replicas before a grant` : ''})`,
     health,
     close: async () => {

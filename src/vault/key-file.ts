@@ -3,7 +3,8 @@ import { dirname } from 'node:path';
 
 import { createToken } from '../core/ids.ts';
 
-const OWNER_ONLY_FILE = 0o600;
+/** A file's mode: its owner reads and writes it, nobody else does. */
+export const OWNER_ONLY_FILE = 0o600;
 const OWNER_ONLY_FOLDER = 0o700;
 
 /**
@@ -46,6 +47,7 @@ export async function readIfPresent(path: string): Promise<string | undefined> {
   }
 }
 
-function isCode(error: unknown, code: string): boolean {
+/** Whether a call of the system failed for this reason. */
+export function isCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -26,6 +26,8 @@ export interface AttemptTraits {
   readonly sessionKey?: string;
   readonly body?: string;
   readonly sessionMs?: number;
+  /** The app that the store must hold; none where it is left out. */
+  readonly app?: string;
   /** Null: an assertion without `jti`. */
   readonly replay?: Partial<ReplayClaim> | null;
   readonly identity?: Partial<IdentityClaim>;
@@ -61,9 +63,10 @@ export function createAttempt({ replay = {}, ...traits }: AttemptTraits = {}): E
   };
   const tag = traits.tag ?? TAG;
   const identity = createIdentity(traits.identity);
-  if (replay === null) return { tag, session, identity };
+  const app = traits.app === undefined ? {} : { app: traits.app };
+  if (replay === null) return { tag, ...app, session, identity };
   const claim = { key: randomReplayKey(), formerKeys: [], expiresInMs: HOUR_MS, reuseWindowMs: 0, ...replay };
-  return { tag, session, identity, replay: claim };
+  return { tag, ...app, session, identity, replay: claim };
 }
 
 /** The same `jti` again, under another assertion: its bearer, and so its session, is another one. */

@@ -123,7 +123,7 @@ describe('clocks that are set', () => {
     test(`redis: a clock that is ${what} is ${isRefused ? 'refused, until it is set right' : 'taken'}`, async () => {
       const redis = await startRedis();
       let offset = seconds;
-      const clock = { nowSeconds: () => systemClock.nowSeconds() + offset };
+      const clock = { ...systemClock, nowSeconds: () => systemClock.nowSeconds() + offset };
       const problems: string[] = [];
       const store = createRedisStore({
         url: new Secret(redis.url),

@@ -77,7 +77,7 @@ describe('the version of a database file', () => {
       } finally {
         await store.close();
       }
-      assert.equal(readVersion(), 3);
+      assert.equal(readVersion(), 4);
     }
     const store = open();
     try {
@@ -110,9 +110,9 @@ describe('the version of a database file', () => {
 
   test('a file of a later version is refused with a sentence, and left as it is', async () => {
     makeVersion1();
-    inFile((db) => db.exec('PRAGMA user_version = 4'));
-    assert.throws(open, /^Error: the database was written by a later version of Countersign \(4\)$/);
-    assert.equal(readVersion(), 4);
+    inFile((db) => db.exec('PRAGMA user_version = 5'));
+    assert.throws(open, /^Error: the database was written by a later version of Countersign \(5\)$/);
+    assert.equal(readVersion(), 5);
     assert.equal(readNumber('SELECT count(*) FROM sessions'), 1);
   });
 
@@ -123,7 +123,7 @@ describe('the version of a database file', () => {
     inFile((db) => db.exec('DROP TABLE presence; PRAGMA user_version = 2'));
     const store = open();
     try {
-      assert.equal(readVersion(), 3);
+      assert.equal(readVersion(), 4);
       assert.equal(await findBody(store, TAG, used.session.key), used.session.body);
       await store.presence.announce('a', 'b', 1_000);
       assert.deepEqual(await store.presence.list(''), [{ owner: 'a', body: 'b' }]);
@@ -135,7 +135,7 @@ describe('the version of a database file', () => {
   test('a new file has the present version', async () => {
     const store = open();
     await store.close();
-    assert.equal(readVersion(), 3);
+    assert.equal(readVersion(), 4);
     await expectUnavailable(store.sessions.exchange(createAttempt()));
   });
 });

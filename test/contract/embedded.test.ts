@@ -7,11 +7,13 @@ import { createEmbeddedStore } from '../../src/stores/embedded.ts';
 import { createTempFolder } from '../support/processes.ts';
 import { createAttempt, findBody, TAG } from './attempts.ts';
 import { describeStore } from './store-contract.ts';
+import type { Clock } from '../../src/core/clock.ts';
 
 /** A clock that stands still until a test moves it. */
-function createTestClock(): { nowSeconds: () => number; passMs: (ms: number) => void } {
+function createTestClock(): Clock & { passMs: (ms: number) => void } {
   let nowMs = 1_700_000_000_000;
-  return { nowSeconds: () => nowMs / 1000, passMs: (ms) => void (nowMs += ms) };
+  const nowSeconds = (): number => nowMs / 1000;
+  return { nowSeconds, elapsedSeconds: nowSeconds, passMs: (ms) => void (nowMs += ms) };
 }
 
 describeStore('SQLite', async () => {

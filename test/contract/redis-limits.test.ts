@@ -102,12 +102,13 @@ describe('a Redis with limits', () => {
     const monitor = await watcher.monitor();
     const sent: string[] = [];
     const marker = 'end-of-the-measurement';
+    await direct.hset('cs:{docs}:apps', 'cs-1', '1\n{}');
     monitor.on('monitor', (_at: string, [name = '', argument]: string[], source: string) => {
       if (source !== 'lua') sent.push(argument === marker ? marker : name.toLowerCase());
     });
     try {
       const attempt = createAttempt({ replay: { reuseWindowMs: 60_000, formerKeys: ['jti:v0:a', 'jti:v0:b'] } });
-      for (let count = 0; count < 20; count++) await store.sessions.exchange(createAttempt());
+      for (let count = 0; count < 20; count++) await store.sessions.exchange(createAttempt({ app: 'cs-1' }));
       for (let count = 0; count < 5; count++) await store.sessions.exchange(attempt);
       await store.sessions.exchange(createAttempt({ replay: null }));
       const guest = createAttempt({ identity: { isKept: false } });

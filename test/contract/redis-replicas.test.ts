@@ -169,18 +169,27 @@ describe('a Redis with replicas', () => {
     }
   });
 
-  test('LOSS: fail-over to an empty server without waiting for replicas grants a used assertion again', async () => {
+  test('fail-over to an empty server: nothing is granted for apps that went with the records', async () => {
     const empty = await startRedis();
     const proxy = await startSwallowingProxy(redis.port);
     const store = await openStoreOn(`redis://127.0.0.1:${proxy.port}`);
     try {
-      const attempt = createAttempt();
-      assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
+      await store.documents.insert('apps', 'cs-1', '{}');
+      const attempts = Array.from({ length: 20 }, () => createAttempt({ app: 'cs-1' }));
+      for (const attempt of attempts) assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
+      let changes = 0;
+      const stop = store.documents.watch('apps', () => changes++);
+      await until(() => changes > 0, 'the watch has begun');
+      const before = changes;
       proxy.turnTo(empty.port);
       await untilReady(store);
-      assert.equal(await findBody(store, TAG, attempt.session.key), undefined);
-      assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
-      assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'replayed' });
+      for (const attempt of [...attempts, createAttempt({ app: 'cs-1' })])
+        assert.match(await expectUnavailable(store.sessions.exchange(attempt)), /does not hold the app/);
+      await until(() => changes > before, 'whoever has a copy of the apps is told');
+      assert.deepEqual(await store.documents.list('apps'), []);
+      stop();
+      await store.documents.insert('apps', 'cs-2', '{}');
+      assert.deepEqual(await store.sessions.exchange(createAttempt({ app: 'cs-2' })), { kind: 'granted' });
     } finally {
       await store.close();
       await proxy.stop();

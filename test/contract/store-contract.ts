@@ -14,6 +14,8 @@ import {
   until,
   withOtherSession,
 } from './attempts.ts';
+import { describeAudit } from './audit-contract.ts';
+import { describeClaims } from './claim-contract.ts';
 import { describeConversations } from './conversation-contract.ts';
 import { describeDocuments } from './document-contract.ts';
 import { describeEndings } from './ending-contract.ts';
@@ -22,6 +24,7 @@ import { describeMerges } from './merge-contract.ts';
 import { describeMergeRaces } from './merge-race-contract.ts';
 import type { Opened } from './opened.ts';
 import { describePresence } from './presence-contract.ts';
+import { describeSealed } from './sealed-contract.ts';
 import { describeTickets } from './ticket-contract.ts';
 
 /** One backend under test; every store that it opens sees the same data. */
@@ -66,6 +69,26 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         const attempt = createAttempt({ body: '{"sub":"älice\u0000 😀"}' });
         assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
         assert.equal(await findBody(store, TAG, attempt.session.key), attempt.session.body);
+      });
+
+      test('an app that the store does not hold: refused, nothing written, nothing lost; granted once it is there', async () => {
+        const good = createAttempt();
+        const attempt = createAttempt({ app: randomKey() });
+        const [refusal, kind] = await Promise.all([
+          expectUnavailable(store.sessions.exchange(attempt)),
+          exchange(good),
+        ]);
+        assert.match(refusal, /does not hold the app/);
+        assert.equal(kind, 'granted', 'another one of the same turn went with it');
+        assert.equal(await findBody(store, TAG, attempt.session.key), undefined);
+        assert.equal(await store.identities.get(attempt.identity.id), undefined);
+        await store.documents.insert('apps', attempt.app ?? '', '{}');
+        assert.equal(await exchange(attempt), 'granted');
+        await store.documents.remove('apps', attempt.app ?? '');
+        await expectUnavailable(store.sessions.exchange(attempt));
+        await store.documents.insert('apps', attempt.app ?? '', '{}');
+        assert.equal(await exchange(attempt), 'replayed');
+        await store.documents.remove('apps', attempt.app ?? '');
       });
 
       test('the same jti again is a replay, and writes nothing', async () => {
@@ -289,6 +312,10 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
         await expectUnavailable(closed.presence.announce('a', 'b', 1_000));
         await expectUnavailable(closed.presence.withdraw('a'));
         await expectUnavailable(closed.presence.list(''));
+        await expectUnavailable(closed.claims.claim('a', 1_000));
+        await expectUnavailable(closed.audit.append('{}'));
+        await expectUnavailable(closed.audit.list({ limit: 1 }));
+        await expectUnavailable(closed.audit.expire(0));
         const health = await closed.health();
         assert.equal(health.isReady, false);
         await closed.close();
@@ -315,7 +342,10 @@ export function describeStore(name: string, start: () => Promise<Backend>): void
     describeMergeRaces(context);
     describeConversations(context);
     describeTickets(context);
+    describeSealed(context);
     describeEndings(context);
     describePresence(context);
+    describeClaims(context);
+    describeAudit(context);
   });
 }

@@ -116,6 +116,7 @@ test('every sample of openapi.yaml works as it is pasted', async (t) => {
   const ids = [...operations.keys()].sort((one, other) => (ORDER[one] ?? 0) - (ORDER[other] ?? 0));
   assert.equal(ids[0], 'createApp');
   let clientId = '';
+  let appKid = '';
   let userId = '';
   let connectorId = '';
   let serial = '';
@@ -130,6 +131,7 @@ test('every sample of openapi.yaml works as it is pasted', async (t) => {
         ...(source.includes('$BEARER') && { BEARER: await signIn() }),
         ...(source.includes('$CLIENT_ID') && { CLIENT_ID: clientId }),
         ...(source.includes('$USER_ID') && { USER_ID: userId }),
+        APP_KID: appKid,
         CONNECTOR_ID: connectorId,
         SERIAL: serial,
         CALLER_ID: callerId,
@@ -137,7 +139,10 @@ test('every sample of openapi.yaml works as it is pasted', async (t) => {
         ...(source.includes('$SESSION_ID') && { SESSION_ID: await readSessionId() }),
       };
       const body = await run(id, env);
-      if (id === 'createApp') clientId = toMember(body, 'clientId');
+      if (id === 'createApp') {
+        clientId = toMember(body, 'clientId');
+        appKid = (JSON.parse(body) as { keys: { kid: string }[] }).keys[0]?.kid ?? '';
+      }
       if (id === 'registerIdentity') userId = toMember(body, 'userId');
       if (id === 'createConnector') connectorId = toMember(body, 'id');
       if (id === 'certifyConnector') serial = toMember(body, 'serial');

@@ -12,6 +12,9 @@ const DEFAULTS = {
   autoRegister: true,
   merge: { allowKnown: false, requireProof: false },
   requireSecureRtm: false,
+  requireDpop: false,
+  accessTokenFormat: 'opaque',
+  idJag: null,
   audiences: AUDIENCES,
   bots: [],
   enabled: true,
@@ -19,6 +22,7 @@ const DEFAULTS = {
   bearerLifetimeSeconds: 3_600,
   clockToleranceSeconds: 15,
   reuseWindowSeconds: 0,
+  exchangesPerMinute: 0,
 };
 
 const SECRET_LENGTHS = { HS256: 44, HS512: 88, RS256: 0, RS512: 0 } as const;
@@ -31,10 +35,14 @@ describe('registration', () => {
       const answer = await admin.send('POST', '/admin/apps', { name: ' Web chat ', algorithm, publicKey });
       assert.equal(answer.status, 201, answer.text);
       assert.equal(answer.headers.get('cache-control'), 'no-store');
-      const { clientId, clientSecret, jwk, createdAt, updatedAt, ...rest } = answer.body;
+      const { clientId, clientSecret, jwk, createdAt, updatedAt, keys: ownKeys, ...rest } = answer.body;
       assert.match(String(clientId), /^cs-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
       assert.equal(answer.headers.get('location'), `/admin/apps/${String(clientId)}`);
       assert.deepEqual(rest, { name: 'Web chat', algorithm, ...(publicKey && { publicKey }), ...DEFAULTS });
+      const [{ kid, ...ownKey }] = ownKeys as [{ kid: string }];
+      assert.match(kid, /^k-[\w-]{16}$/);
+      const kind = publicKey ? { kind: 'publicKey', publicKey } : { kind: 'secret' };
+      assert.deepEqual(ownKey, { ...kind, createdAt, activatesAt: createdAt });
       assert.equal(createdAt, updatedAt);
       assert.ok(Math.abs(Date.parse(String(createdAt)) - Date.now()) < 10_000);
       if (length === 0) assert.equal(clientSecret, undefined);
@@ -44,7 +52,7 @@ describe('registration', () => {
       assert.deepEqual(Object.keys(jwk as object).sort(), ['e', 'kid', 'kty', 'n', 'use']);
 
       const shown = await admin.send('GET', `/admin/apps/${String(clientId)}`);
-      assert.deepEqual(shown.body, { clientId, createdAt, updatedAt, ...rest });
+      assert.deepEqual(shown.body, { clientId, createdAt, updatedAt, keys: ownKeys, ...rest });
       assert.deepEqual((await admin.send('GET', '/admin/apps')).body, { apps: [shown.body] });
     });
   }
@@ -113,8 +121,12 @@ const BOUNDS: Readonly<Record<string, { taken: readonly unknown[]; refused: read
   bearerLifetimeSeconds: { taken: [60, 2_592_000], refused: [59, 2_592_001, 0, '3600'] },
   clockToleranceSeconds: { taken: [0, 300], refused: [-1, 301, 0.5, '15'] },
   reuseWindowSeconds: { taken: [0, 3_600], refused: [-1, 3_601, true] },
+  exchangesPerMinute: { taken: [0, 10_000_000], refused: [-1, 10_000_001, 0.5, '3'] },
   jwe: {
-    taken: [{ required: true, algs: ['RSA-OAEP'], encs: ['A256GCM'] }],
+    taken: [
+      { required: true, algs: ['RSA-OAEP'], encs: ['A256GCM'] },
+      { required: false, algs: ['RSA-OAEP', 'RSA1_5'], encs: ['A256GCM'] },
+    ],
     refused: [
       { required: 'true' },
       { algs: [] },

@@ -36,6 +36,9 @@ import {
   type World,
 } from './openapi-calls.ts';
 import { startCallerPort, startServices } from './openapi-caller-port.ts';
+import { expectAppKeyRefusals, toBrokenAppKeyCalls } from './openapi-app-keys.ts';
+import { BROKEN_PLATFORM_KEY_CALLS, expectPlatformKeyRefusals } from './openapi-platform-keys.ts';
+import { expectDpop } from './openapi-dpop.ts';
 import { breakGateway, expectGatewayRefusals, GATEWAY_UNFORESEEN } from './openapi-gateway.ts';
 import {
   expectRelayFailures,
@@ -58,6 +61,7 @@ const UNFORESEEN = [
   'deleteApp 500',
   'registerIdentity 500',
   'eraseIdentity 500',
+  'listAudit 500',
   ...GATEWAY_UNFORESEEN,
   ...SERVICE_CALLS_UNFORESEEN,
 ];
@@ -219,6 +223,7 @@ test('real answers are as the description says', async (t) => {
       encrypted: await register({ jwe: { required: true } }),
       closed: await register({ autoRegister: false }),
       disabled: await register({ enabled: false }),
+      strict: await register({ requireDpop: true }),
     };
     const bound = await register({ bots: ['st-1'] });
     const merging = await register({ allowAnonymous: true, merge: { requireProof: true } });
@@ -250,6 +255,10 @@ test('real answers are as the description says', async (t) => {
     const scoped = { ...toGrantBody('requestToken', assertion), scope: 'all' };
     await expectFailure(token, await sendGood(token, world, { body: scoped }), 'invalid_scope');
   });
+
+  await t.test('grants, and keys that bearers are bound to', () =>
+    expectDpop({ find, sendGood, expectFailure, expectStatus }, world),
+  );
 
   await t.test('bearers of an app that may not', async () => {
     const { idproxy } = world;
@@ -299,6 +308,23 @@ test('real answers are as the description says', async (t) => {
     await expectFailure(find('updateApp'), await sendGood(find('updateApp'), contended), 'app_conflict');
   });
 
+  await t.test('keys of apps that are not there, or that an app cannot do without', async () => {
+    await expectAppKeyRefusals({ find, sendGood, expectFailure }, world, await startWorld(openContended));
+  });
+
+  await t.test('keys of the platform that are not there, or that it cannot do without', async () => {
+    await expectPlatformKeyRefusals({ find, sendGood, expectFailure }, world);
+  });
+
+  await t.test('apps whose keys cannot be fetched', async () => {
+    const jwksUrl = 'https://keys.example.com/jwks.json';
+    const remote = await world.idproxy.register({ algorithm: 'RS256', publicKey: undefined, jwksUrl });
+    for (const operation of EXCHANGES.map(find)) {
+      const body = toGrantBody(operation.operationId, remote.sign());
+      await expectFailure(operation, await sendGood(operation, world, { body }), 'upstream_unavailable');
+    }
+  });
+
   await t.test('users who are not there, cannot be named, or are there already', async () => {
     const { clientId } = world.app;
     const nobody = { body: { clientId, subject: 'nobody' } };
@@ -312,6 +338,8 @@ test('real answers are as the description says', async (t) => {
       await expectFailure(operation, await sendGood(operation, world, { userId: '%ff' }), 'invalid_request');
     }
     await expectFailure(find('listIdentities'), await sendGood(find('listIdentities'), world, {}), 'invalid_request');
+    const noLimit = await sendGood(find('listAudit'), world, { query: { limit: '0' } });
+    await expectFailure(find('listAudit'), noLimit, 'invalid_request');
     const register = find('registerIdentity');
     const known = { body: { clientId, subject: 'alice@example.com' } };
     await expectFailure(register, await sendGood(register, world, known), 'identity_exists');
@@ -391,6 +419,16 @@ test('real answers are as the description says', async (t) => {
     }
   });
 
+  await t.test('too many exchanges of one app', async () => {
+    for (const operation of EXCHANGES.map(find)) {
+      const app = await world.idproxy.register({ exchangesPerMinute: 1 });
+      const exchange = (): Promise<RawAnswer> =>
+        send(world.idproxy.url, operation, toJsonCall(toGrantBody(operation.operationId, app.sign())));
+      await exchange();
+      await expectFailure(operation, await exchange(), 'client_busy');
+    }
+  });
+
   /** An idproxy that has read nothing of its store yet, with the credentials of another one. */
   const startUnused = async (): Promise<World> => {
     const idproxy = await startIdproxyUnderTest();
@@ -439,6 +477,8 @@ test('real answers are as the description says', async (t) => {
     assert.ok(await broken.idproxy.store.identities.create(unreadable));
     const named: Readonly<Record<string, Call>> = {
       ...(await breakGateway(broken.idproxy)),
+      ...toBrokenAppKeyCalls(clientId),
+      ...BROKEN_PLATFORM_KEY_CALLS,
       lookUpIdentity: { body: { clientId, subject: 'carol' } },
       getIdentity: { userId: `u-${unreadable.id}` },
       exportIdentity: { userId: `u-${unreadable.id}` },
@@ -454,7 +494,8 @@ test('real answers are as the description says', async (t) => {
         !UNFORESEEN.includes(`${operationId} 500`) &&
         !MINTS.includes(operationId);
       if (!isReached) continue;
-      const at = ['getJwks', 'createApp'].includes(operationId) ? keyless : { ...broken, bearer };
+      const isOfKeys = ['getJwks', 'createApp', ...Object.keys(BROKEN_PLATFORM_KEY_CALLS)].includes(operationId);
+      const at = isOfKeys ? keyless : { ...broken, bearer };
       await expectFailure(operation, await sendGood(operation, at, named[operationId]), 'internal');
     }
   });

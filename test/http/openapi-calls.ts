@@ -11,6 +11,8 @@ import {
 } from '../support/idproxy-under-test.ts';
 import type { CallerPort } from './openapi-caller-port.ts';
 import { GATEWAY_CALLS } from './openapi-gateway.ts';
+import { APP_KEY_CALLS } from './openapi-app-keys.ts';
+import { PLATFORM_KEY_CALLS } from './openapi-platform-keys.ts';
 import { SERVICE_CALLS } from './openapi-service-calls.ts';
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -60,6 +62,8 @@ export interface Call {
   readonly clientId?: string;
   /** Fills `{userId}`. */
   readonly userId?: string;
+  /** Fills `{kid}`. */
+  readonly kid?: string;
   /** Fills `{botId}`. */
   readonly botId?: string;
   readonly query?: Readonly<Record<string, string>>;
@@ -69,6 +73,8 @@ export interface Call {
 export const GOOD_CALLS: Readonly<Record<string, (world: World) => Call | Promise<Call>>> = {
   ...GATEWAY_CALLS,
   ...SERVICE_CALLS,
+  ...APP_KEY_CALLS,
+  ...PLATFORM_KEY_CALLS,
   mintAssertion: () => ({ body: { identity: 'alice@example.com', isAnonymous: 'false', aud: '' } }),
   mintAssertionForMobile: () => ({ body: { identity: 'alice@example.com', clientId: 'x', clientSecret: 'y' } }),
   authorize: ({ app }) => ({ body: { assertion: app.sign() } }),
@@ -79,6 +85,7 @@ export const GOOD_CALLS: Readonly<Record<string, (world: World) => Call | Promis
   revokeToken: async ({ idproxy, app }) => ({
     body: { token: await signIn(idproxy, app), token_type_hint: 'access_token' },
   }),
+  explainToken: ({ app }) => ({ body: { token: app.sign() } }),
   startRealTime: () => ({ body: { botInfo: { taskBotId: 'st-1' } } }),
   startRealTimeVersioned: () => ({ body: {} }),
   readMessages: () => ({ query: { botId: 'st-1', limit: '10' } }),
@@ -100,6 +107,7 @@ export const GOOD_CALLS: Readonly<Record<string, (world: World) => Call | Promis
       'getJwks',
       'getMetadata',
       'listApps',
+      'listAudit',
       'getHealth',
       'getReadiness',
       'getMetrics',
@@ -150,10 +158,11 @@ export async function send(
     clientId = 'cs-nobody',
     userId = 'u-nobody',
     botId = 'st-1',
+    kid = 'nobody',
     query = {},
   }: Omit<Call, 'body'> & { readonly text?: string },
 ): Promise<RawAnswer> {
-  const values: Readonly<Record<string, string>> = { id, serial, clientId, userId, botId };
+  const values: Readonly<Record<string, string>> = { id, serial, clientId, userId, botId, kid };
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? name);
   const search = new URLSearchParams(query).toString();
   const url = baseUrl + filled + (search && `?${search}`);

@@ -21,6 +21,7 @@ export interface Apps {
   readonly encrypted: AppUnderTest;
   readonly closed: AppUnderTest;
   readonly disabled: AppUnderTest;
+  readonly strict: AppUnderTest;
 }
 
 /** An assertion for every refusal. */
@@ -38,6 +39,7 @@ export const REFUSED: Readonly<Record<string, (apps: Apps, now: number) => strin
   app_disabled: ({ disabled }) => disabled.sign(),
   anonymous_not_allowed: ({ open }) => open.sign({ isAnonymous: true }),
   user_unknown: ({ closed }) => closed.sign(),
+  dpop_proof_missing: ({ strict }) => strict.sign(),
 };
 
 /** The body of an exchange, as that operation takes it. */

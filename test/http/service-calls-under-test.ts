@@ -12,7 +12,7 @@ import { AppError } from '../../src/core/errors.ts';
 import { readBearer } from '../../src/http/credentials.ts';
 import type { Caller } from '../../src/gateway/connector.ts';
 import { createServiceCallRoutes, createServiceIdentityRoutes } from '../../src/gateway/routes/service-calls.ts';
-import type { FoundAddress } from '../../src/gateway/service-calls/destination.ts';
+import type { FoundAddress } from '../../src/http/outbound/destination.ts';
 import { parseHostRules } from '../../src/gateway/service-calls/host-rules.ts';
 import { loadServiceIdentities } from '../../src/gateway/service-calls/identities.ts';
 import type { CallPlaces } from '../../src/gateway/service-calls/places.ts';

@@ -1,16 +1,18 @@
 import { rm } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
 
 import type { ServiceIdentities } from '../../src/gateway/service-calls/identities.ts';
 import { createLogger } from '../../src/http/access-log.ts';
 import { parseKeyList } from '../../src/http/key-list.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
+import type { GetText } from '../../src/http/outbound/get-text.ts';
 import { MAX_SOCKET_HEADER_BYTES, startServer } from '../../src/http/server.ts';
 import { createPlatform } from '../../src/cli/create-platform.ts';
 import type { Bot } from '../../src/sessions/bots/bot.ts';
 import type { ReplayKeyFormats } from '../../src/idproxy/replay-key.ts';
 import { createEmbeddedStore } from '../../src/stores/embedded.ts';
-import type { Store } from '../../src/stores/ports.ts';
+import type { CounterStore, Store } from '../../src/stores/ports.ts';
 import { createRedisStore } from '../../src/stores/redis.ts';
 import { waitUntilReady } from '../../src/stores/wait-until-ready.ts';
 import { createVault, type Vault } from '../../src/vault/vault.ts';
@@ -47,6 +49,8 @@ export interface IdproxyUnderTest {
   readonly clock: FakeClock;
   readonly store: Store;
   readonly vault: Vault;
+  /** What answers requests, without the network around it. */
+  readonly handle: RequestListener;
   request(path: string, init?: RequestInit): Promise<Answer>;
   post(path: string, body: Json, headers?: Record<string, string>): Promise<Answer>;
   /** Posts the assertion to `/authorize`. */
@@ -87,8 +91,12 @@ export interface IdproxyTraits {
   readonly contextKeys?: string;
   /** Unset: the address it listens on is not what clients are told. */
   readonly isPublicUrlOwn?: boolean;
+  /** What reads the key sets of apps. */
+  readonly getText?: GetText;
   /** What service calls present. */
   readonly serviceIdentities?: ServiceIdentities;
+  /** What counts together with other instances. */
+  readonly sharedCounters?: CounterStore | undefined;
 }
 
 /** Starts an idproxy on a fresh backend, or, where `open` says so, beside another one. */
@@ -101,7 +109,9 @@ export async function startIdproxyUnderTest(
     introspectionKeys = '',
     contextKeys = '',
     isPublicUrlOwn = false,
+    getText,
     serviceIdentities,
+    sharedCounters,
   }: IdproxyTraits = {},
 ): Promise<IdproxyUnderTest> {
   const clock = createFakeClock(START_AT);
@@ -131,7 +141,9 @@ export async function startIdproxyUnderTest(
       metricsToken: undefined,
       trustProxy: false,
       ...(replayKeyFormats && { replayKeyFormats }),
+      getText,
       ...(serviceIdentities && { serviceIdentities }),
+      ...(sharedCounters && { sharedCounters }),
     },
   );
   const server = await startServer(
@@ -164,6 +176,7 @@ export async function startIdproxyUnderTest(
     clock,
     store,
     vault,
+    handle: platform.app,
     request,
     post,
     admin,

@@ -6,7 +6,7 @@ import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import type { DocumentStore, StoredDocument } from '../../stores/ports.ts';
-import { type Vault, VaultError } from '../../vault/vault.ts';
+import { reseal, type Vault, VaultError } from '../../vault/vault.ts';
 import type { IssuedCertificate } from '../connector.ts';
 import { parseCertificateRequest } from './certificate-request.ts';
 import { createSerial, issueLeaf, type LeafRequest, SIGNING, toAltName, toName, toPemText } from './issue.ts';
@@ -148,6 +148,12 @@ async function loadAuthority({ documents, vault, clock }: AuthorityDeps): Promis
       return { key, certificate, ca: caPem, expiresAt };
     },
   };
+}
+
+/** The stored authority's body under the master key that seals now. @throws VaultError */
+export function resealAuthority(vault: Vault, { body }: StoredDocument): string {
+  const { certificate, sealedKey } = storedAuthority.parse(toJson(body));
+  return JSON.stringify({ certificate, sealedKey: reseal(vault, sealedKey, CONTEXT) });
 }
 
 /** Whether a certificate can be for this name or address. */

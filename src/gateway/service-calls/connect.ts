@@ -1,7 +1,7 @@
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
 
-import type { FoundAddress } from './destination.ts';
+import { type FoundAddress, pinTo } from '../../http/outbound/destination.ts';
 import { type Progress, toConnectError, toUntrustedError } from './failures.ts';
 import type { ServiceUrl } from './service-url.ts';
 
@@ -70,15 +70,6 @@ function openTls(url: ServiceUrl, at: At, secureContext: SecureContext, progress
   };
   socket.on('keylog', look).once('secureConnect', look);
   return socket;
-}
-
-/** SECURITY: the very addresses that were checked; asking again could lead elsewhere. */
-function pinTo(addresses: readonly FoundAddress[]): LookupFunction {
-  return (_host, { all }, done) => {
-    const [first] = addresses;
-    if (all === true || first === undefined) done(null, [...addresses]);
-    else done(null, first.address, first.family);
-  };
 }
 
 function waitFor(socket: Socket, ready: 'connect' | 'secureConnect', progress: Progress): Promise<void> {

@@ -1,8 +1,9 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
 
 import { AppError } from '../../core/errors.ts';
+import type { Lookup } from '../../http/outbound/destination.ts';
 import { connectTo } from './connect.ts';
-import { findAddresses, type Lookup } from './destination.ts';
+import { findAddresses } from './destination.ts';
 import { exchange, type ServiceAnswer, type ServiceRequest } from './exchange.ts';
 import type { HostRules } from './host-rules.ts';
 import type { ServiceIdentity } from './identity.ts';

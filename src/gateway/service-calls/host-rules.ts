@@ -1,7 +1,15 @@
 import { isIP } from 'node:net';
 
-import { type AddressRange, isMetadataAddress, isPublicAddress, parseRange, type PlainAddress } from './addresses.ts';
-import { type ServiceUrl, toHost } from './service-url.ts';
+import {
+  type AddressRange,
+  isMetadataAddress,
+  isPublicAddress,
+  parseRange,
+  type PlainAddress,
+} from '../../http/outbound/addresses.ts';
+import type { AddressCheck } from '../../http/outbound/destination.ts';
+import { toHost } from '../../http/outbound/host.ts';
+import type { ServiceUrl } from './service-url.ts';
 
 /** One entry of the list of where service calls may go. */
 interface HostRule {
@@ -23,9 +31,6 @@ export interface HostRules {
    */
   find(url: ServiceUrl): AddressCheck | undefined;
 }
-
-/** Whether a host that is named may be reached at an address. */
-export type AddressCheck = (address: PlainAddress) => boolean;
 
 /** Entries that cannot be read; the message has one sentence for each. */
 export class HostRuleError extends Error {

@@ -6,8 +6,6 @@ export const MAX_CALL_HEADER_LENGTH = 12_288;
 export const MAX_ANSWER_BYTES = 1_048_576;
 /** All header fields of a service's answer together, in bytes. */
 export const MAX_ANSWER_HEADER_BYTES = 8_192;
-/** The longest URL of a service, in characters. */
-export const MAX_URL_LENGTH = 4_096;
 /** Header fields of one service call. */
 export const MAX_CALL_FIELDS = 100;
 /** The longest value of a header field of a service call, in characters. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { MAX_URL_LENGTH } from './limits.ts';
+import { MAX_URL_LENGTH } from '../../http/outbound/url.ts';
 
 const MAX_IDENTITY_LENGTH = 64;
 

@@ -6,6 +6,7 @@ import { readBody } from '../../http/body.ts';
 import { checkShape } from '../../http/check.ts';
 import { allowOnly } from '../../http/refusals.ts';
 import { limitRate } from '../../http/rate-limit.ts';
+import type { RefusedAssertions } from '../../http/refused-assertions.ts';
 import { sendJson } from '../../http/respond.ts';
 import type { Keyring } from '../../jose/keyring.ts';
 import type { Authenticate, FindSession } from '../authenticate.ts';
@@ -29,6 +30,7 @@ export interface ClientRoutesDeps {
   readonly clock: Clock;
   readonly publicUrl: () => string;
   readonly rateLimitPerMinute: number;
+  readonly refusedAssertions: RefusedAssertions;
 }
 
 /** What the published clients and the holders of a bearer call; failures in the seeds' shape. */
@@ -36,6 +38,7 @@ export function createClientRoutes(deps: ClientRoutesDeps): Router {
   const { exchange, authenticate, findSession, checkTrust, contexts, keyring, clock, publicUrl } = deps;
   const router = Router({ caseSensitive: true });
   const guard = (): RequestHandler[] => [
+    deps.refusedAssertions.limit('busy'),
     limitRate({ perMinute: deps.rateLimitPerMinute, refusal: 'busy' }),
     readBody(MAX_CLIENT_BODY_BYTES),
   ];

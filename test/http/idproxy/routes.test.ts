@@ -223,7 +223,7 @@ describe('routes of the idproxy', () => {
     const { body } = await idproxy.request('/.well-known/oauth-authorization-server');
     assert.equal(body.issuer, 'https://idproxy.example');
     assert.equal(body.token_endpoint, 'https://idproxy.example/oauth/token');
-    assert.deepEqual(body.grant_types_supported, [JWT_BEARER]);
+    assert.deepEqual(body.grant_types_supported, [JWT_BEARER, 'urn:ietf:params:oauth:grant-type:token-exchange']);
     const { keys } = (await idproxy.request('/.well-known/jwks.json')).body;
     assert.equal(keys.length, 1);
     assert.deepEqual(Object.keys(keys[0]).toSorted(), ['e', 'kid', 'kty', 'n', 'use']);

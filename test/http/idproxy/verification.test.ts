@@ -227,7 +227,11 @@ describe('verification', () => {
       '"aud" is not an audience of this client',
     ],
     'a shorter maximum': [{ maxLifetimeSeconds: 60 }, { exp: START_AT + 76 }, '"exp" must be <= 60 second(s) from now'],
-    'no tolerance': [{ clockToleranceSeconds: 0 }, { iat: START_AT + 1 }, '"iat" is in the future'],
+    'no tolerance': [
+      { clockToleranceSeconds: 0 },
+      { iat: START_AT + 1 },
+      '"iat" is in the future: 1 s ahead; tolerance 0 s',
+    ],
     disabled: [{ enabled: false }, {}, 'this client is disabled'],
     'JWE required': [{ jwe: { required: true } }, {}, 'this client must send an encrypted token (JWE)'],
   };

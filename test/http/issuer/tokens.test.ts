@@ -11,6 +11,7 @@ import { JWE_ENCRYPTIONS, JWS_ALGORITHM_NAMES } from '../../../src/jose/algorith
 import { createRsaPrivateKeyPem, KeyError, parseRsaPrivateKey, toPublicJwk } from '../../../src/jose/jwk.ts';
 import { AUDIENCE, CLIENT_ID, readClaims, readJwt, startIssuer } from './issuer-under-test.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
+import { decryptRsa15WithJwcrypto } from '../../support/rsa15-with-jwcrypto.ts';
 
 const NOW = 1_800_000_000.75;
 
@@ -60,6 +61,23 @@ describe('what the issuer signs', () => {
         assert.equal(claims.sub, 'alice');
       });
     }
+  }
+
+  for (const enc of JWE_ENCRYPTIONS) {
+    it(`decrypts elsewhere under RSA1_5, by setting: ${enc}`, async (t) => {
+      const jwk = { ...toPublicJwk(parseRsaPrivateKey(platformPem)), kid: 'k-platform' };
+      const issuer = await startIssuer(t, { key: new Secret(secret), jwe: { jwk, alg: 'RSA1_5', enc } });
+      const jwt = readJwt(await issuer.ask({ identity: 'alice' }));
+      assert.deepEqual(JSON.parse(Buffer.from(jwt.split('.')[0] ?? '', 'base64url').toString()), {
+        alg: 'RSA1_5',
+        enc,
+        kid: 'k-platform',
+        typ: 'JWT',
+        cty: 'JWT',
+      });
+      const inside = decryptRsa15WithJwcrypto(jwt, platformPem, enc);
+      assert.equal(jsonwebtoken.verify(inside, secret, { algorithms: ['HS256'] }).sub, 'alice');
+    });
   }
 
   it('has times in whole seconds and a new jti each time', async (t) => {

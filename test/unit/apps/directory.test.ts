@@ -40,7 +40,12 @@ async function startDirectory(t: TestContext) {
     },
   };
   const problems: string[] = [];
-  const directory = createAppDirectory({ documents, vault, onProblem: (detail) => problems.push(detail) });
+  const directory = createAppDirectory({
+    documents,
+    vault,
+    clock: systemClock,
+    onProblem: (detail) => problems.push(detail),
+  });
   const registry = createAppRegistry({ ...store, vault, clock: systemClock });
   t.after(async () => {
     directory.close();
@@ -174,5 +179,11 @@ describe('the app directory', () => {
     assert.deepEqual((await under.directory.jweUnion()).encs, ['A128GCM', 'A256GCM']);
     await under.registry.remove(clientId);
     assert.deepEqual((await under.directory.jweUnion()).encs, ['A256GCM']);
+    const old = await under.create({ jwe: { algs: ['RSA1_5'] } });
+    assert.deepEqual((await under.directory.jweUnion()).algs, ['RSA-OAEP', 'RSA1_5']);
+    await under.registry.update(old.clientId, { enabled: false });
+    assert.deepEqual((await under.directory.jweUnion()).algs, ['RSA-OAEP']);
+    await under.registry.remove(old.clientId);
+    assert.deepEqual((await under.directory.jweUnion()).algs, ['RSA-OAEP']);
   });
 });

@@ -12,8 +12,13 @@ import { createEmbeddedStore } from '../../../src/stores/embedded.ts';
 import type { DocumentStore, Store } from '../../../src/stores/ports.ts';
 import { createVault } from '../../../src/vault/vault.ts';
 import { createTempFolder } from '../../support/processes.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
 
 const vault = createVault(Buffer.alloc(32, 1));
+
+/** What loads the keys, in a process of its own as far as they are concerned. */
+const load = (documents: DocumentStore, under = vault) =>
+  createPlatformKeys({ documents, vault: under, clock: systemClock }).keyring;
 
 async function openStore(t: TestContext): Promise<Store> {
   const folder = await createTempFolder();
@@ -28,7 +33,7 @@ async function openStore(t: TestContext): Promise<Store> {
 describe('the platform keys', () => {
   it('are made once by many that start together, and sealed', async (t) => {
     const { documents } = await openStore(t);
-    const rings = await Promise.all(Array.from({ length: 4 }, () => createPlatformKeys({ documents, vault })()));
+    const rings = await Promise.all(Array.from({ length: 4 }, () => load(documents)()));
     const [first] = rings;
     assert.ok(first);
     for (const ring of rings) assert.deepEqual(ring.jwks, first.jwks);
@@ -42,32 +47,33 @@ describe('the platform keys', () => {
 
   it('are kept after the first use', async (t) => {
     const { documents } = await openStore(t);
-    const load = createPlatformKeys({ documents, vault });
-    const [one, two] = [load(), load()];
+    const get = load(documents);
+    const [one, two] = [get(), get()];
     assert.equal(await one, await two);
-    assert.equal(await load(), await one);
+    assert.equal(await get(), await get());
+    assert.equal((await get()).current.kid, (await one).current.kid);
   });
 
   it('are not opened under another master key, and are again under theirs', async (t) => {
     const { documents } = await openStore(t);
-    const { jwks } = await createPlatformKeys({ documents, vault })();
-    const other = createPlatformKeys({ documents, vault: createVault(Buffer.alloc(32, 2)) });
+    const { jwks } = await load(documents)();
+    const other = load(documents, createVault(Buffer.alloc(32, 2)));
     for (let attempt = 0; attempt < 2; attempt++) {
       await assert.rejects(other(), { code: 'internal', detail: /filled under another master key/ });
     }
-    assert.deepEqual((await createPlatformKeys({ documents, vault })()).jwks, jwks);
+    assert.deepEqual((await load(documents)()).jwks, jwks);
   });
 
   it('are not made beside secrets that another master key sealed', async (t) => {
     const { documents, identities, sessions } = await openStore(t);
-    const clock = { nowSeconds: () => 0 };
+    const clock = createFakeClock(0);
     await createAppRegistry({ documents, identities, sessions, vault, clock }).create(
       appRequest.parse({ name: 'A', algorithm: 'HS256' }),
     );
-    const other = createPlatformKeys({ documents, vault: createVault(Buffer.alloc(32, 2)) });
+    const other = load(documents, createVault(Buffer.alloc(32, 2)));
     await assert.rejects(other(), { code: 'internal', detail: /filled under another master key/ });
     assert.deepEqual(await documents.list('platform-keys'), []);
-    assert.equal((await createPlatformKeys({ documents, vault })()).all.length, 1);
+    assert.equal((await load(documents)()).all.length, 1);
   });
 
   it('are asked for again after a failure', async (t) => {
@@ -75,22 +81,22 @@ describe('the platform keys', () => {
     let isDown = true;
     const flaky: DocumentStore = {
       ...documents,
-      get: async (collection, id) => {
+      list: async (collection) => {
         if (isDown) throw new AppError('store_unavailable');
-        return documents.get(collection, id);
+        return documents.list(collection);
       },
     };
-    const load = createPlatformKeys({ documents: flaky, vault });
-    await assert.rejects(load(), { code: 'store_unavailable' });
+    const get = load(flaky);
+    await assert.rejects(get(), { code: 'store_unavailable' });
     isDown = false;
-    assert.equal((await load()).jwks.keys.length, 1);
+    assert.equal((await get()).jwks.keys.length, 1);
   });
 
   for (const body of ['{}', '{"kid":"a","sealedKey":"v1.x"}', '[]']) {
     it(`are refused where the store holds something else: ${body}`, async (t) => {
       const { documents } = await openStore(t);
       await documents.insert('platform-keys', 'jwe-1', body);
-      await assert.rejects(createPlatformKeys({ documents, vault })());
+      await assert.rejects(load(documents)());
       assert.equal((await documents.list('platform-keys')).length, 1);
     });
   }

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { appPatch, appRequest } from '../../../src/apps/schemas.ts';
-import { APP_FLAGS, toAppBody } from '../../../src/cli/app-flags.ts';
+import { APP_FLAGS, toBody } from '../../../src/cli/app-flags.ts';
 import { UsageError } from '../../../src/cli/command.ts';
 
 /** Members that have members. */
 const INNER: Readonly<Record<string, readonly string[]>> = {
   jwe: ['required', 'algs', 'encs'],
   merge: ['allowKnown', 'requireProof'],
+  idJag: ['issuer'],
 };
 
 /** Every member of a registration as a path: `jwe.required`. */
@@ -36,7 +37,7 @@ describe('the options of apps', () => {
   });
 
   it('become the body', () => {
-    const body = toAppBody({
+    const body = toBody(APP_FLAGS, {
       name: 'a',
       'jwe-required': 'true',
       'jwe-encs': ' A256GCM ,A128GCM,',
@@ -51,7 +52,7 @@ describe('the options of apps', () => {
       bots: [],
       enabled: false,
     });
-    assert.deepEqual(toAppBody({}), {});
+    assert.deepEqual(toBody(APP_FLAGS, {}), {});
   });
 
   const WRONG: Readonly<Record<string, string>> = {
@@ -65,7 +66,7 @@ describe('the options of apps', () => {
   for (const [name, value] of Object.entries(WRONG)) {
     it(`are refused: --${name} "${value}"`, () => {
       assert.throws(
-        () => toAppBody({ [name]: value }),
+        () => toBody(APP_FLAGS, { [name]: value }),
         (error) => error instanceof UsageError && error.message.includes(`--${name}`),
       );
     });

@@ -305,6 +305,11 @@ const BROKEN: Readonly<Record<string, { env: Env; mend: Env; programs: readonly 
     mend: { COUNTERSIGN_STORE: 'redis' },
     programs: PROGRAMS,
   },
+  'COUNTERSIGN_SHARED_LIMITS: needs': {
+    env: { COUNTERSIGN_SHARED_LIMITS: 'true' },
+    mend: { COUNTERSIGN_REDIS_URL: 'redis://127.0.0.1' },
+    programs: ['start', 'idproxy'],
+  },
   'COUNTERSIGN_CLIENT_ID: is needed by COUNTERSIGN_CLIENT_SECRET': {
     env: { COUNTERSIGN_CLIENT_ID: undefined, COUNTERSIGN_CLIENT_SECRET: 'secret' },
     mend: { COUNTERSIGN_CLIENT_ID: 'cs-1' },
@@ -584,7 +589,15 @@ const FIELDS: readonly Field[] = [
     bad: ['sub', 'customData'],
   },
   { variable: 'COUNTERSIGN_ADMIN_TOKEN', setting: 'adminToken', good: [], bad: ['x'.repeat(21)] },
-  { variable: 'COUNTERSIGN_JWE_ALG', setting: 'jweAlg', good: [['RSA-OAEP', 'RSA-OAEP']], bad: ['RSA1_5', 'dir'] },
+  {
+    variable: 'COUNTERSIGN_JWE_ALG',
+    setting: 'jweAlg',
+    good: [
+      ['RSA-OAEP', 'RSA-OAEP'],
+      ['RSA1_5', 'RSA1_5'],
+    ],
+    bad: ['rsa1_5', 'RSA-OAEP-256', 'dir'],
+  },
   { variable: 'COUNTERSIGN_JWE_ENC', setting: 'jweEnc', good: [['A128CBC-HS256', 'A128CBC-HS256']], bad: ['A192GCM'] },
 ];
 

@@ -68,7 +68,10 @@ describe('CORS', () => {
       const preflight = parseAnswer(await sendRaw(app.port, toRequest('OPTIONS', '/', asks)));
       assert.equal(preflight.status, 204);
       assert.equal(preflight.headers['access-control-allow-origin'], may ? origin : undefined);
-      assert.equal(preflight.headers['access-control-allow-headers'], 'content-type,authorization,x-rtm-v,alg,typ');
+      assert.equal(
+        preflight.headers['access-control-allow-headers'],
+        'content-type,authorization,x-rtm-v,alg,typ,dpop',
+      );
       assert.equal(preflight.headers['access-control-allow-methods'], 'GET,POST');
       assert.equal(preflight.headers['access-control-max-age'], '600');
       assert.match(preflight.headers['vary'] ?? '', /\bOrigin\b/);

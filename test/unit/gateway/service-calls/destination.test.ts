@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { AppError } from '../../../../src/core/errors.ts';
-import { findAddresses, type FoundAddress } from '../../../../src/gateway/service-calls/destination.ts';
+import { findAddresses } from '../../../../src/gateway/service-calls/destination.ts';
 import { HostRuleError, parseHostRules } from '../../../../src/gateway/service-calls/host-rules.ts';
 import { parseServiceUrl } from '../../../../src/gateway/service-calls/service-url.ts';
+import type { FoundAddress } from '../../../../src/http/outbound/destination.ts';
 
 /** The code of the failure, or the addresses. */
 async function ask(url: string, entries: readonly string[], found: readonly string[]): Promise<string> {

@@ -1,0 +1,39 @@
+import { systemClock } from '../core/clock.ts';
+import type { AuditEntry } from '../http/audit-entry.ts';
+import { createAuditTrail } from '../http/audit-entry.ts';
+import type { AuditStore } from '../stores/ports.ts';
+
+/** What an act of a command writes into the audit trail. */
+export interface CommandAct {
+  /** The operating system's name of whoever runs the command; `unknown` where it is left out. */
+  readonly user: string | undefined;
+  /** The words of the command. Never a person's name: an option's value does not belong here. */
+  readonly act: string;
+  /** What it is done to. */
+  readonly target?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Does what a command does straight on the store, in lock step with the audit trail: an entry before it, and one for how it
+ * ended. What was done stands although its second entry could not be written.
+ * @throws AppError `store_unavailable` where the first entry cannot be written: then nothing is done; and whatever `perform` throws
+ */
+export async function auditCommandAct<T>(
+  audit: AuditStore,
+  { user = 'unknown', act, target }: CommandAct,
+  perform: () => Promise<T>,
+): Promise<T> {
+  const trail = createAuditTrail({ append: (body) => audit.append(body), clock: systemClock });
+  const known = { who: `user ${user}`, from: 'command line', act, ...(target && { target }) };
+  const begun = await trail.record({ ...known, outcome: 'begun' });
+  const end = (outcome: AuditEntry['outcome']): Promise<unknown> =>
+    trail.record({ ...known, outcome, begun }).catch(() => undefined);
+  try {
+    const result = await perform();
+    await end('done');
+    return result;
+  } catch (error) {
+    await end('failed');
+    throw error;
+  }
+}

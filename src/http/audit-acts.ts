@@ -1,0 +1,136 @@
+import type { Request, RequestHandler, Response } from 'express';
+
+import { toAppError } from '../core/errors.ts';
+import { type Logger, readFailure, toLoggedPath } from './access-log.ts';
+import type { AuditEntry, AuditTrail } from './audit-entry.ts';
+import { createWindowCounter } from './window-counter.ts';
+
+/** Refused credentials of one minute that have an entry each; further ones of the minute share one entry. */
+export const MAX_REFUSAL_ENTRIES_PER_MINUTE = 20;
+const WINDOW_MS = 60_000;
+
+/** Methods that change nothing. */
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** Failures that say that the credential was not taken. */
+const REFUSED: ReadonlySet<string> = new Set(['credential_missing', 'credential_invalid']);
+
+/** Writes the audit trail of the routes below one path. */
+export interface AuditedActs {
+  /** Stands before the check of the credential: what that refuses has an entry. */
+  readonly recordRefusals: RequestHandler;
+  /** Stands behind the check of the credential, before every route. */
+  readonly recordActs: RequestHandler;
+  /** Writes what is left to be written. */
+  close(): Promise<void>;
+}
+
+export interface AuditedActsDeps {
+  readonly trail: AuditTrail;
+  readonly logger: Logger;
+  /** Paths of the routes, `/admin/apps/:clientId`; of two that fit, the first one is meant. */
+  readonly routes: readonly string[];
+  /** Reading acts that have an entry all the same, `GET /admin/…`. */
+  readonly readingActs: ReadonlySet<string>;
+  readonly monotonicMs?: () => number;
+}
+
+type Act = Pick<AuditEntry, 'from' | 'act' | 'target' | 'requestId'>;
+
+/**
+ * The lock-step audit of administration: the entry is kept before the act is begun, and nothing is done that has none.
+ * How it ended is a second entry, which the answer does not wait for.
+ */
+export function createAuditedActs({ trail, logger, routes, readingActs, ...deps }: AuditedActsDeps): AuditedActs {
+  const patterns = routes.map((route) => ({ route, parts: route.split('/') }));
+  const refusals = createWindowCounter({ windowMs: WINDOW_MS, ...deps });
+  const pending = new Set<Promise<unknown>>();
+  let unwritten = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  const recordLater = (entry: Omit<AuditEntry, 'at'>): void => {
+    const recorded = trail.record(entry).catch((error: unknown) => {
+      const { detail, cause } = toAppError(error);
+      logger.error({ entry, detail, cause: cause instanceof Error ? cause.message : undefined }, 'audit entry lost');
+    });
+    pending.add(recorded);
+    void recorded.finally(() => pending.delete(recorded));
+  };
+
+  const recordRest = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    const count = unwritten;
+    unwritten = 0;
+    if (count > 0) recordLater({ who: 'nobody', from: 'several', act: 'any', outcome: 'refused', count });
+  };
+
+  const toAct = (req: Request): Act => {
+    const path = toLoggedPath(req.originalUrl);
+    const { route = path, target } = findRoute(patterns, path);
+    const requestId = (req as { id?: unknown }).id;
+    return {
+      from: req.ip ?? 'unknown',
+      act: `${req.method} ${route}`,
+      ...(target && { target }),
+      ...(typeof requestId === 'string' && { requestId }),
+    };
+  };
+
+  return {
+    recordRefusals: function recordRefusals(req, res, next) {
+      res.once('close', () => {
+        if (!REFUSED.has(readFailure(res)?.code ?? '')) return;
+        // SECURITY: whoever floods must not fill the trail, and must not go unmentioned.
+        if (refusals.add('') <= MAX_REFUSAL_ENTRIES_PER_MINUTE) {
+          recordLater({ who: 'nobody', ...toAct(req), outcome: 'refused', status: res.statusCode });
+          return;
+        }
+        unwritten += 1;
+        timer ??= setTimeout(recordRest, refusals.secondsLeft() * 1000).unref();
+      });
+      next();
+    },
+    recordActs: async function recordActs(req, res, next) {
+      const act = toAct(req);
+      if (READING.has(req.method) && !readingActs.has(act.act)) {
+        next();
+        return;
+      }
+      // SECURITY: before anything is done. Where it cannot be written, this throws, and nothing is done.
+      const begun = await trail.record({ who: 'admin', ...act, outcome: 'begun' });
+      res.once('close', () => recordLater({ who: 'admin', ...act, ...toOutcome(res), begun }));
+      next();
+    },
+    close: async () => {
+      recordRest();
+      await Promise.all(pending);
+    },
+  };
+}
+
+function toOutcome(res: Response): Pick<AuditEntry, 'outcome' | 'status'> {
+  // Whoever asked went away before the answer: the act may still have been done.
+  if (!res.writableFinished) return { outcome: 'abandoned' };
+  return { outcome: res.statusCode < 400 ? 'done' : 'failed', status: res.statusCode };
+}
+
+function findRoute(
+  patterns: readonly { readonly route: string; readonly parts: readonly string[] }[],
+  path: string,
+): { route?: string; target?: Record<string, string> } {
+  // Express takes a path with a slash at its end for the same.
+  const parts = path.replace(/\/$/, '').split('/');
+  const pattern = patterns.find(
+    (one) =>
+      one.parts.length === parts.length &&
+      one.parts.every((part, index) => part === parts[index] || (part.startsWith(':') && parts[index] !== '')),
+  );
+  if (pattern === undefined) return {};
+  const names = pattern.parts.flatMap((part, index) =>
+    part.startsWith(':') ? [[part.slice(1), parts[index] ?? '']] : [],
+  );
+  return {
+    route: pattern.route,
+    ...(names.length > 0 && { target: Object.fromEntries(names) as Record<string, string> }),
+  };
+}

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { createRedisStore } from '../../../src/stores/redis.ts';
+import { Secret } from '../../../src/core/secret.ts';
+import { type AppUnderTest, type IdproxyUnderTest, startIdproxyUnderTest } from '../../support/idproxy-under-test.ts';
+import { type RedisProcess, startRedis } from '../../support/processes.ts';
+
+const LIMIT = 3;
+const GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+
+describe('the limit of an app', () => {
+  let idproxy: IdproxyUnderTest;
+  before(async () => {
+    idproxy = await startIdproxyUnderTest();
+  });
+  after(() => idproxy?.close());
+  const authorize = async (app: AppUnderTest, changes: object = {}): Promise<number> =>
+    (await idproxy.authorize(app.sign({ ...changes }))).status;
+
+  it('refuses with 503 what is beyond it, with 429 on /oauth; another app is not touched', async () => {
+    const app = await idproxy.register({ exchangesPerMinute: LIMIT });
+    const other = await idproxy.register({});
+    for (let index = 0; index < LIMIT; index++) assert.equal(await authorize(app), 200);
+    const refused = await idproxy.authorize(app.sign());
+    assert.equal(refused.status, 503);
+    assert.match(JSON.stringify(refused.body), /too many exchanges for this client; try again in \d+ s/);
+    assert.match(refused.headers.get('retry-after') ?? '', /^[1-9]\d?$/);
+    const grant = await idproxy.post('/api/1.1/oAuth/token/jwtgrant', { assertion: app.sign() });
+    assert.equal(grant.status, 503);
+    const oauth = await idproxy.post('/oauth/token', { grant_type: GRANT, assertion: app.sign() });
+    assert.deepEqual([oauth.status, (oauth.body as { error: string }).error], [429, 'slow_down']);
+    for (let index = 0; index < LIMIT * 3; index++) assert.equal(await authorize(other), 200);
+  });
+
+  it('is not used up by what the app did not sign; by what it signed it is, expired or not', async () => {
+    const app = await idproxy.register({ exchangesPerMinute: LIMIT });
+    const stranger = { ...app, sign: () => `${app.sign().slice(0, -8)}AAAAAAAA` };
+    for (let index = 0; index < LIMIT * 2; index++) assert.equal(await authorize(stranger), 401);
+    const expired = { exp: Math.floor(idproxy.clock.nowSeconds()) - 600 };
+    for (let index = 0; index < LIMIT - 1; index++) assert.equal(await authorize(app, expired), 401);
+    assert.equal(await authorize(app), 200);
+    assert.equal(await authorize(app), 503);
+  });
+
+  it('does not use up an assertion that it refuses', async () => {
+    const app = await idproxy.register({ exchangesPerMinute: 1 });
+    assert.equal(await authorize(app), 200);
+    const assertion = app.sign();
+    assert.equal((await idproxy.authorize(assertion)).status, 503);
+    const { status } = await idproxy.admin('PATCH', `/admin/apps/${app.clientId}`, { exchangesPerMinute: 0 });
+    assert.equal(status, 200);
+    assert.equal((await idproxy.authorize(assertion)).status, 200);
+  });
+
+  for (const exchangesPerMinute of [-1, 1.5, 10_000_001, '3']) {
+    it(`is not ${JSON.stringify(exchangesPerMinute)}`, async () => {
+      const { status } = await idproxy.admin('POST', '/admin/apps', {
+        name: 'a',
+        algorithm: 'HS256',
+        exchangesPerMinute,
+      });
+      assert.equal(status, 400);
+    });
+  }
+});
+
+describe('limits that instances on one Redis share', () => {
+  let redis: RedisProcess;
+  const instances: IdproxyUnderTest[] = [];
+  const start = async (traits: object): Promise<IdproxyUnderTest> => {
+    const store = createRedisStore({ url: new Secret(redis.url), waitReplicas: 0, onProblem: () => undefined });
+    const instance = await startIdproxyUnderTest(async () => ({ store, end: async () => undefined }), {
+      sharedCounters: store.counters,
+      ...traits,
+    });
+    instances.push(instance);
+    return instance;
+  };
+  before(async () => {
+    redis = await startRedis();
+  });
+  after(async () => {
+    await Promise.all(instances.map((instance) => instance.close()));
+    await redis?.stop();
+  });
+
+  it('hold for all instances together: of an app', async () => {
+    const [first, second] = [await start({}), await start({})];
+    const app = await first.register({ exchangesPerMinute: LIMIT });
+    const statuses = [];
+    for (let index = 0; index < LIMIT * 2; index++) {
+      const assertion = app.sign({ exp: first.clock.nowSeconds() + 60 });
+      statuses.push((await (index % 2 === 0 ? first : second).authorize(assertion)).status);
+    }
+    assert.deepEqual(statuses, [200, 200, 200, 503, 503, 503]);
+  });
+
+  it('hold for all instances together: of an address, a route each', async () => {
+    const [first, second] = [await start({ rateLimitPerMinute: LIMIT }), await start({ rateLimitPerMinute: LIMIT })];
+    const statuses = [];
+    for (let index = 0; index < LIMIT * 2; index++) {
+      statuses.push((await (index % 2 === 0 ? first : second).request('/api/1.1/userinfo')).status);
+    }
+    assert.deepEqual(statuses, [401, 401, 401, 503, 503, 503]);
+    assert.equal((await second.request('/api/1.1/session/context?sessionId=x')).status, 401);
+    const refused = await first.request('/api/1.1/userinfo');
+    assert.match(refused.headers.get('retry-after') ?? '', /^[1-9]\d?$/);
+  });
+
+  it('fall back to what each instance counts where Redis is away', async () => {
+    const instance = await start({ rateLimitPerMinute: LIMIT });
+    await redis.stop();
+    const statuses = [];
+    for (let index = 0; index < LIMIT + 1; index++) {
+      statuses.push((await instance.request('/api/1.1/userinfo')).status);
+    }
+    assert.deepEqual(statuses, [401, 401, 401, 503]);
+  });
+});
