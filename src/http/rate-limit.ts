@@ -1,4 +1,4 @@
-import type { Request, RequestHandler } from 'express';
+import type { NextFunction, Request, RequestHandler } from 'express';
 import { rateLimit } from 'express-rate-limit';
 
 import { systemClock } from '../core/clock.ts';
@@ -36,15 +36,16 @@ export function limitRate({ perMinute, refusal }: RateLimitOptions): RequestHand
       next(new AppError(refusal, { values: { seconds } }));
     },
   });
-  const limitTogether = async (req: Request, counters: SharedCounters): Promise<void> => {
+  const limitTogether = async (req: Request, counters: SharedCounters, next: NextFunction): Promise<void> => {
     const { count, leftMs } = await countTogether(counters, toSharedKey(req));
-    if (count > perMinute) throw new AppError(refusal, { values: { seconds: Math.max(1, Math.ceil(leftMs / 1000)) } });
+    const seconds = Math.max(1, Math.ceil(leftMs / 1000));
+    next(count > perMinute ? new AppError(refusal, { values: { seconds } }) : undefined);
   };
   return function limitRequests(req, res, next) {
     void limitHere(req, res, (error?: unknown) => {
       const counters = error === undefined ? getSharedCounters(req) : undefined;
       if (counters === undefined) next(error);
-      else limitTogether(req, counters).then(() => next(), next);
+      else void limitTogether(req, counters, next);
     });
   };
 }

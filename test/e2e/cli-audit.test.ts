@@ -84,7 +84,7 @@ describe('the expiry of the audit trail', () => {
       clock.set(clock.nowSeconds() + 30 * DAY_SECONDS);
       await store.audit.append('{"act":"of today"}');
       const counts = await Promise.all([store, other].map((one) => expireAudit(20, { store: one, clock })));
-      assert.deepEqual(counts.map((count) => count ?? 'not due').toSorted(), [1, 'not due']);
+      assert.deepEqual(counts.map((count) => String(count)).toSorted(), ['1', 'undefined']);
       const target = { before: '2026-01-11T00:00:00.000Z' };
       const act = { at: '2026-01-31T00:00:00.000Z', who: 'countersign', from: 'itself', act: 'audit expire', target };
       const bodies = await readBodies();

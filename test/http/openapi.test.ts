@@ -87,7 +87,7 @@ async function createIssuerRoutes(): Promise<string[]> {
   const settings = {
     clientId: 'cs-1',
     algorithm: 'HS256',
-    key: new Secret('0123456789abcdef0123456789abcdef'),
+    key: new Secret('a client secret of no meaning, 7f3c'),
     audiences: ['https://idproxy.kore.com/authorize'],
     tokenLifetimeSeconds: 300,
     koreClaims: false,
