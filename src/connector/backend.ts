@@ -1,16 +1,10 @@
-import {
-  Agent as HttpAgent,
-  type AgentOptions,
-  type ClientRequest,
-  type IncomingMessage,
-  request as requestHttp,
-} from 'node:http';
+import { Agent as HttpAgent, type AgentOptions, type ClientRequest, request as requestHttp } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions as HttpsOptions, request as requestHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 
 import type { Fields } from '../tunnel/messages.ts';
-import { createResets } from '../tunnel/resets.ts';
+import { createResets, type Resets } from '../tunnel/resets.ts';
 import type { Mapping } from './config/agent-config.ts';
 import { toAuthority } from './proxy-connect.ts';
 
@@ -50,8 +44,8 @@ export interface Backend {
   isConnected(request: ClientRequest): boolean;
   /** Whether a request was sent on a connection that was kept, and nothing has come back on it. */
   isUntouched(request: ClientRequest): boolean;
-  /** Whether an answer that lasts until its connection is closed lasted until it was reset. */
-  isCut(response: IncomingMessage): boolean;
+  /** What becomes of answers that end with their connection. */
+  readonly resets: Resets;
   /** Closes the connections on which nothing runs. */
   dropIdle(): void;
   /** No connection is kept any more; what runs goes on. */
@@ -107,7 +101,6 @@ export function createBackend(target: RelayTarget): Backend {
       connected.add(socket);
     });
     socket.once('close', () => clearTimeout(timer));
-    resets.watch(socket);
     return socket;
   };
   const reuse = agent.reuseSocket.bind(agent);
@@ -134,7 +127,7 @@ export function createBackend(target: RelayTarget): Backend {
     isConnected: ({ socket }) => socket !== null && connected.has(socket),
     isUntouched: ({ socket, reusedSocket }) =>
       reusedSocket && socket !== null && readBefore.get(socket) === socket.bytesRead,
-    isCut: resets.isCut,
+    resets,
     dropIdle,
     retire: () => {
       (agent as { keepAlive?: boolean }).keepAlive = false;

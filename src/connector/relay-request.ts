@@ -95,6 +95,7 @@ export class Exchange implements StreamHandlers, ExchangeListener {
     this.#status = head.status;
     this.#isAnswered = this.#errand.method === 'HEAD' || head.status === 204 || head.status === 304;
     this.#stream.respond(head, this.#isAnswered);
+    if (!this.#isAnswered) this.#errand.backend.resets.watch(response);
     listenToResponse(response, this);
   }
 
@@ -164,7 +165,7 @@ export class Exchange implements StreamHandlers, ExchangeListener {
     if (!this.#isAnswered) {
       const trailers = toTrailers(response.rawTrailers);
       // SECURITY: a body that was cut must never look whole.
-      if (!response.complete || this.#errand.backend.isCut(response) || !areTellable(trailers)) {
+      if (!response.complete || this.#errand.backend.resets.isCut(response) || !areTellable(trailers)) {
         this.#fail('application_failed', new Error('the answer was cut'));
         return;
       }

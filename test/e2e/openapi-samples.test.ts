@@ -117,6 +117,8 @@ test('every sample of openapi.yaml works as it is pasted', async (t) => {
   assert.equal(ids[0], 'createApp');
   let clientId = '';
   let appKid = '';
+  let platformKid = '';
+  let nextPlatformKid = '';
   let userId = '';
   let connectorId = '';
   let serial = '';
@@ -132,6 +134,7 @@ test('every sample of openapi.yaml works as it is pasted', async (t) => {
         ...(source.includes('$CLIENT_ID') && { CLIENT_ID: clientId }),
         ...(source.includes('$USER_ID') && { USER_ID: userId }),
         APP_KID: appKid,
+        KID: id === 'deletePlatformKey' ? nextPlatformKid : platformKid,
         CONNECTOR_ID: connectorId,
         SERIAL: serial,
         CALLER_ID: callerId,
@@ -143,6 +146,9 @@ test('every sample of openapi.yaml works as it is pasted', async (t) => {
         clientId = toMember(body, 'clientId');
         appKid = (JSON.parse(body) as { keys: { kid: string }[] }).keys[0]?.kid ?? '';
       }
+      if (id === 'listPlatformKeys')
+        platformKid = (JSON.parse(body) as { keys: { kid: string }[] }).keys[0]?.kid ?? '';
+      if (id === 'rotatePlatformKey') nextPlatformKid = toMember(body, 'kid');
       if (id === 'registerIdentity') userId = toMember(body, 'userId');
       if (id === 'createConnector') connectorId = toMember(body, 'id');
       if (id === 'certifyConnector') serial = toMember(body, 'serial');

@@ -5,7 +5,7 @@ import { PassThrough, pipeline, type Readable } from 'node:stream';
 import { AppError } from '../../core/errors.ts';
 import { isPlainlyCoded } from '../../tunnel/fields.ts';
 import type { Fields } from '../../tunnel/messages.ts';
-import { createResets, type Resets } from '../../tunnel/resets.ts';
+import { createResets, isEndedByClosing, type Resets } from '../../tunnel/resets.ts';
 import type { ServiceConnection } from './connect.ts';
 import { toExchangeError } from './failures.ts';
 import { MAX_ANSWER_HEADER_BYTES } from './limits.ts';
@@ -48,7 +48,6 @@ export async function exchange(
 ): Promise<ServiceAnswer> {
   if (socket.destroyed) throw toExchangeError(socket.errored, progress);
   const resets = createResets();
-  resets.watch(socket);
   const giveUp = (detail: string) => (): void => cut.abort(new AppError('service_timeout', { detail }));
   socket.setTimeout(limits.idleMs, giveUp('nothing moved'));
   const sent = request({
@@ -88,8 +87,8 @@ export async function exchange(
 
 /** The body of an answer, which fails where its connection was reset rather than closed. */
 function toWholeBody(response: IncomingMessage, resets: Resets): Readable {
-  const { 'content-length': length, 'transfer-encoding': coding } = response.headers;
-  if (length !== undefined || coding !== undefined) return response;
+  if (!isEndedByClosing(response)) return response;
+  resets.watch(response);
   const whole = new PassThrough({
     flush: (done) => done(resets.isCut(response) ? new Error('the answer was cut') : null),
   });

@@ -90,7 +90,7 @@ describe('requests of the published clients', () => {
       assert.equal(status, 204, path);
       assert.equal(headers.get('access-control-allow-origin'), PAGE);
       assert.match(headers.get('access-control-allow-methods') ?? '', /\bPOST\b/);
-      assert.equal(headers.get('access-control-allow-headers'), 'content-type,authorization,x-rtm-v,alg,typ');
+      assert.equal(headers.get('access-control-allow-headers'), 'content-type,authorization,x-rtm-v,alg,typ,dpop');
       assert.equal(headers.get('access-control-allow-credentials'), null);
     }
   });
