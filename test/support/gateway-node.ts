@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 
 import type { AccessRule } from '../../src/tunnel/access.ts';
@@ -81,7 +81,15 @@ export async function startGatewayNode(ca: CertificateAuthority, options: Gatewa
       });
     },
   );
-  server.on('tlsClientError', () => undefined).on('connection', () => count++);
+  // Also those whose handshake is not over: one that succeeds later would hold the server open.
+  const connections = new Set<Socket>();
+  server
+    .on('tlsClientError', () => undefined)
+    .on('connection', (socket: Socket) => {
+      count++;
+      connections.add(socket);
+      socket.once('close', () => connections.delete(socket));
+    });
   server.listen(wanted, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -93,8 +101,8 @@ export async function startGatewayNode(ca: CertificateAuthority, options: Gatewa
     openCount: () => sockets.size,
     live: () => agents.filter(({ closed }) => closed === undefined),
     stop: async () => {
-      sockets.forEach((socket) => socket.destroy());
       server.close();
+      [...sockets, ...connections].forEach((socket) => socket.destroy());
       await once(server, 'close');
     },
   };
