@@ -30,5 +30,8 @@ function bornWith<T extends typeof IncomingMessage | typeof ServerResponse<Incom
     construct.apply(this, args);
   }
   Born.prototype = prototype;
+  // From the functions on this chain V8 learns how many properties an instance will have. Without it each of them starts
+  // out small and grows step by step: 3.5 µs of a request of 12.5.
+  Object.setPrototypeOf(Born, Base);
   return Born as unknown as T;
 }
