@@ -9,7 +9,9 @@ export interface BenchApp {
 
 /** The longest life that an assertion with a `jti` may have is an hour. */
 const LIFETIME_SECONDS = 3_500;
-const AUDIENCE = 'https://idproxy.kore.com/authorize';
+export const AUDIENCE = 'https://idproxy.kore.com/authorize';
+/** What the servers that know one app alone verify with. Not a secret. */
+export const DAY_SECRET = 'the-secret-of-an-app-that-only-the-bench-knows';
 /** How many users the assertions speak for, in turn. */
 const USER_COUNT = 1_000;
 

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { waitUntilReady } from '../test/support/child.ts';
-import { createAssertionBodies } from './assertions.ts';
+import { createAssertionBodies, DAY_SECRET } from './assertions.ts';
 import { registerApp } from './register-app.ts';
 import { type BenchServer, type ServerPlan, startPinned } from './server.ts';
 
@@ -36,6 +36,21 @@ const MINT_BODY = [JSON.stringify({ identity: 'alice@example.com' })];
 async function startEcho(name: string, script: string, { folder }: Surroundings): Promise<Contestant> {
   const server = await startPinned({ script: toScript(script), toArgs: (port) => [String(port)] }, folder);
   return { name, url: `${server.url}/`, server, createBodies: () => ECHO_BODY };
+}
+
+async function startDay(name: string, way: string, { folder, redisUrl }: Surroundings): Promise<Contestant> {
+  const script = toScript('./written-in-a-day.js');
+  const server = await startPinned({ script, toArgs: (port) => [String(port), redisUrl, way] }, folder);
+  const app = { clientId: 'cs-bench', clientSecret: DAY_SECRET };
+  const createBodies = (count: number): readonly string[] => createAssertionBodies(app, count);
+  return { name, url: `${server.url}/authorize`, server, createBodies };
+}
+
+async function startSample({ folder }: Surroundings): Promise<Contestant> {
+  const script = toScript('./sample-token-server.js');
+  const server = await startPinned({ script, toArgs: (port) => [String(port)] }, folder);
+  const name = 'sample token server: Express 5, jsonwebtoken, HS256';
+  return { name, url: `${server.url}/api/users/sts`, server, createBodies: () => MINT_BODY };
 }
 
 async function startIssuer(algorithm: 'HS256' | 'RS256', { folder }: Surroundings): Promise<Contestant> {
@@ -99,6 +114,12 @@ export const STARTERS: readonly ((surroundings: Surroundings) => Promise<Contest
   (surroundings) => startEcho('Express 5, JSON echo', './echo-express.js', surroundings),
   (surroundings) =>
     startEcho('Express 5 behind our server factory, JSON echo', './echo-express-classes.js', surroundings),
+  (surroundings) => startEcho('createApp, JSON echo, everything on', './echo-create-app.js', surroundings),
+  startSample,
+  (surroundings) =>
+    startDay('in a day: Express 5 with all middleware, jose, Redis', 'all-middleware-jose', surroundings),
+  (surroundings) => startDay('in a day: without middleware, jose, Redis', 'jose', surroundings),
+  (surroundings) => startDay('in a day: without middleware, jsonwebtoken, Redis', 'jsonwebtoken', surroundings),
   (surroundings) => startIssuer('HS256', surroundings),
   (surroundings) => startIssuer('RS256', surroundings),
   (surroundings) => startIdproxy('embedded', surroundings),
