@@ -63,6 +63,9 @@ describe('the message classes for Express', () => {
     const classes = createExpressClasses(app);
     assert.equal(classes.IncomingMessage.prototype, app.request);
     assert.equal(classes.ServerResponse.prototype, app.response);
+    // By this V8 learns how many properties to make room for.
+    assert.equal(Object.getPrototypeOf(classes.IncomingMessage), IncomingMessage);
+    assert.equal(Object.getPrototypeOf(classes.ServerResponse), ServerResponse);
     assert.ok(IncomingMessage.prototype.isPrototypeOf(app.request));
     assert.ok(ServerResponse.prototype.isPrototypeOf(app.response));
   });
