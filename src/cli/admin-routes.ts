@@ -30,3 +30,8 @@ export const AUDITED_READS: ReadonlySet<string> = new Set([
   'GET /admin/identities/:userId',
   'GET /admin/identities/:userId/export',
 ]);
+
+/** SECURITY: what names a person in the audit trail is an id, whatever somebody writes in its place. */
+export const NAME_FORMS: Readonly<Record<string, RegExp>> = {
+  userId: /^u-[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/,
+};

@@ -13,6 +13,9 @@ export interface CommandAct {
   readonly target?: Readonly<Record<string, string>>;
 }
 
+/** Members of a result that name what was made. */
+const MADE = ['clientId', 'userId', 'id', 'kid'] as const;
+
 /**
  * Does what a command does straight on the store, in lock step with the audit trail: an entry before it, and one for how it
  * ended. What was done stands although its second entry could not be written.
@@ -26,14 +29,24 @@ export async function auditCommandAct<T>(
   const trail = createAuditTrail({ append: (body) => audit.append(body), clock: systemClock });
   const known = { who: `user ${user}`, from: 'command line', act, ...(target && { target }) };
   const begun = await trail.record({ ...known, outcome: 'begun' });
-  const end = (outcome: AuditEntry['outcome']): Promise<unknown> =>
-    trail.record({ ...known, outcome, begun }).catch(() => undefined);
+  const end = (outcome: AuditEntry['outcome'], made: object = {}): Promise<unknown> =>
+    trail.record({ ...known, ...made, outcome, begun }).catch(() => undefined);
   try {
     const result = await perform();
-    await end('done');
+    await end('done', toMade(target, result));
     return result;
   } catch (error) {
     await end('failed');
     throw error;
   }
+}
+
+/** What an act was done to, and what it made. */
+function toMade(target: CommandAct['target'], result: unknown): Pick<AuditEntry, 'target'> {
+  const made = MADE.flatMap((name) => {
+    const value = (result as Readonly<Record<string, unknown>> | undefined)?.[name];
+    return typeof value === 'string' ? [[name, value] as const] : [];
+  });
+  const all = { ...target, ...Object.fromEntries(made) };
+  return Object.keys(all).length > 0 ? { target: all } : {};
 }

@@ -32,8 +32,11 @@ export const callersCommand: Command = {
       if (isCreate) {
         const connectors = values.connectors?.split(',').map((one) => one.trim());
         const request = checkShape(callerRequest, { ...values, ...(connectors && { connectors }) });
-        const { caller, token } = await auditCommandAct(audit, entry, () => callers.create(request));
-        print(JSON.stringify({ ...toCallerView(caller), token }, null, 2));
+        const made = await auditCommandAct(audit, entry, async () => {
+          const { caller, token } = await callers.create(request);
+          return { ...toCallerView(caller), token };
+        });
+        print(JSON.stringify(made, null, 2));
       } else if (action === 'list') {
         print(JSON.stringify({ callers: (await callers.list()).map(toCallerView) }, null, 2));
       } else {

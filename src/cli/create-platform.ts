@@ -20,7 +20,7 @@ import { createSessions, type SessionsSettings } from '../sessions/create-sessio
 import { createIdentities, parseIdentityBody } from '../sessions/identity.ts';
 import type { Store } from '../stores/ports.ts';
 import type { Vault } from '../vault/vault.ts';
-import { ADMIN_ROUTES, AUDITED_READS } from './admin-routes.ts';
+import { ADMIN_ROUTES, AUDITED_READS, NAME_FORMS } from './admin-routes.ts';
 
 export interface PlatformSettings extends IdproxySettings, SessionsSettings, GatewayAdminSettings {
   readonly cors: CorsPolicy;
@@ -101,6 +101,7 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
     logger: deps.logger,
     routes: ADMIN_ROUTES,
     readingActs: AUDITED_READS,
+    nameForms: NAME_FORMS,
   });
   const app = createApp({ ...deps, name: 'idproxy', checks }, (server) => {
     // Before CORS: no page of another origin has any business here.

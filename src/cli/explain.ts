@@ -6,13 +6,14 @@ import { createPlatformKeys } from '../apps/platform-keys.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { systemClock } from '../core/clock.ts';
 import { checkShape } from '../http/check.ts';
+import { toServerUrl } from '../http/server.ts';
 import { createAuthenticateToken } from '../idproxy/authenticate-token.ts';
 import { createExplain, RESTS } from '../idproxy/explain.ts';
 import { type Explanation, explainRequest } from '../idproxy/explain-schemas.ts';
 import { waitUntilReady } from '../stores/wait-until-ready.ts';
 import { type Command, UsageError } from './command.ts';
 import { createKeySetReader } from './key-set-reader.ts';
-import { openStore } from './runtime.ts';
+import { openStore, toListenAt } from './runtime.ts';
 
 const STORE_TIMEOUT_MS = 5_000;
 const STANDARD_INPUT = 0;
@@ -71,7 +72,8 @@ async function explainOnStore(
     const platformKeys = createPlatformKeys({ documents, vault, clock: systemClock });
     const { keyring } = platformKeys;
     const authenticateToken = createAuthenticateToken({ directory, keyring });
-    const issuer = () => config.publicUrl ?? '';
+    // As the server that is started with the same settings calls itself.
+    const issuer = () => config.publicUrl ?? toServerUrl(toListenAt(config, config.idproxyPort));
     try {
       return await createExplain({ directory, keyring, authenticateToken, clock: systemClock, issuer })(token, {
         app,

@@ -23,8 +23,8 @@ export interface ServerBase {
 
 export function createServerBase(config: Config): ServerBase {
   return {
-    // A gateway has a line for each of many small requests.
-    logger: createLogger(config.logLevel, config.program === 'gateway' ? createLogOutput() : undefined),
+    // A gateway has a line for each of many small requests; elsewhere a line is out with its answer.
+    logger: createLogger(config.logLevel, createLogOutput(config.program === 'gateway' ? 'moment' : 'turn')),
     metrics: createMetrics(),
     metricsToken: config.metricsToken,
     trustProxy: config.trustProxy,

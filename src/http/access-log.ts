@@ -6,6 +6,7 @@ import { type DestinationStream, pino, type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 
 import type { AppError } from '../core/errors.ts';
+import { addFields } from './header-fields.ts';
 
 export type { Logger } from 'pino';
 
@@ -51,9 +52,15 @@ export function toFixedLogger(logger: Logger, members: Readonly<Record<string, s
   return logger.child(members, { redact: [] });
 }
 
-/** Remembers why a request failed, for its one line in the log. */
+/** Remembers why a request failed, for its one line in the log, and tells whoever listens. */
 export function noteFailure(res: Response, error: AppError): void {
   (res as { [FAILURE]?: AppError })[FAILURE] = error;
+  res.emit(FAILURE, error);
+}
+
+/** Calls `listener` when a request fails, also where whoever sent it did not wait for that. */
+export function onFailure(res: Response, listener: (error: AppError) => void): void {
+  res.once(FAILURE, listener);
 }
 
 /** Why a request failed, as it was noted. @returns undefined where it did not, or not yet */
@@ -77,7 +84,7 @@ export function logRequests(logger: Logger, server: string): RequestHandler {
     genReqId: (req, res) => {
       const given = req.headers['x-request-id'];
       const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
-      res.setHeader('x-request-id', id);
+      addFields(res, ['x-request-id', id]);
       return id;
     },
     quietReqLogger: true,
@@ -87,16 +94,22 @@ export function logRequests(logger: Logger, server: string): RequestHandler {
     customSuccessMessage: () => 'request',
     customErrorMessage: () => 'request',
     // Not customProps: those are taken when the request comes, and once more when it ends.
-    customSuccessObject: (req, res, timing: object) => ({ ...timing, ...toRequestProps(req, res) }),
-    customErrorObject: (req, res, _error, timing: object) => ({ ...timing, ...toRequestProps(req, res) }),
+    customSuccessObject: (req, res, { ms }: Timing) => toRequestProps(req, res, ms),
+    customErrorObject: (req, res, _error, { ms }: Timing) => toRequestProps(req, res, ms),
   });
   // pino-http makes child loggers for every request, for `req.log`, which nobody uses here: about half of its time.
   Object.assign(handler.logger, { child: () => handler.logger });
   return handler;
 }
 
-function toRequestProps(req: IncomingMessage, res: ServerResponse): object {
-  return {
+interface Timing {
+  readonly ms: number;
+}
+
+/** One literal for all but failures: put together out of several objects it took 7 µs. */
+function toRequestProps(req: IncomingMessage, res: ServerResponse, ms: number): object {
+  const props = {
+    ms,
     requestId: (req as { id?: unknown }).id,
     ip: (req as { ip?: string }).ip,
     method: req.method,
@@ -104,8 +117,9 @@ function toRequestProps(req: IncomingMessage, res: ServerResponse): object {
     status: res.statusCode,
     caller: (res as { [CALLER]?: string })[CALLER],
     isAborted: res.writableFinished ? undefined : true,
-    ...toFailureProps((res as { [FAILURE]?: AppError })[FAILURE], res.statusCode),
   };
+  const failure = (res as { [FAILURE]?: AppError })[FAILURE];
+  return failure === undefined ? props : { ...props, ...toFailureProps(failure, res.statusCode) };
 }
 
 /** The path of a request target as a log may show it: without its query, without what looks like a token. */
@@ -116,8 +130,7 @@ export function toLoggedPath(url: string): string {
   return path.slice(0, MAX_LOGGED_PATH).replaceAll(TOKEN, '[redacted]');
 }
 
-function toFailureProps(error: AppError | undefined, status: number): object {
-  if (error === undefined) return {};
+function toFailureProps(error: AppError, status: number): object {
   const { code, detail, values, cause } = error;
   const why = { failure: code, detail: detail ?? values.detail ?? values.claim };
   return status < 500 || cause === undefined

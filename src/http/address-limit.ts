@@ -18,6 +18,8 @@ const WITH_PORT = /^(?:\[([\da-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3}))(?::\d{1,5})?$
 
 /** By what a caller is counted: an address without its port, of IPv6 the network. */
 export function toAddressKey(ip = ''): string {
+  // IPv4 alone, or no address at all: there is no port and no network to look for.
+  if (!ip.includes(':')) return ip;
   const [, v6, v4] = WITH_PORT.exec(ip) ?? [];
   return ipKeyGenerator(v6 ?? v4 ?? ip);
 }

@@ -5,9 +5,11 @@ import { type Logger, readFailure, toLoggedPath } from './access-log.ts';
 import type { AuditEntry, AuditTrail } from './audit-entry.ts';
 import { createWindowCounter } from './window-counter.ts';
 
-/** Refused credentials of one minute that have an entry each; further ones of the minute share one entry. */
-export const MAX_REFUSAL_ENTRIES_PER_MINUTE = 20;
-const WINDOW_MS = 60_000;
+/** Refused credentials of one hour that have an entry each; further ones share one entry for each minute. */
+export const MAX_REFUSAL_ENTRIES_PER_HOUR = 60;
+const WINDOW_MS = 3_600_000;
+/** From the first refusal that has no entry of its own to the entry that says how many there were, in milliseconds. */
+const SHARED_AFTER_MS = 60_000;
 
 /** Methods that change nothing. */
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -31,8 +33,13 @@ export interface AuditedActsDeps {
   readonly routes: readonly string[];
   /** Reading acts that have an entry all the same, `GET /admin/…`. */
   readonly readingActs: ReadonlySet<string>;
+  /** What a name in a route must look like to be written; instead of anything else {@link WITHHELD} is. */
+  readonly nameForms?: Readonly<Record<string, RegExp>>;
   readonly monotonicMs?: () => number;
 }
+
+/** Stands for a name in a path that is not of its form: whoever mistakes the id of a person may write the person's name. */
+const WITHHELD = '[no id]';
 
 type Act = Pick<AuditEntry, 'from' | 'act' | 'target' | 'requestId'>;
 
@@ -40,7 +47,14 @@ type Act = Pick<AuditEntry, 'from' | 'act' | 'target' | 'requestId'>;
  * The lock-step audit of administration: the entry is kept before the act is begun, and nothing is done that has none.
  * How it ended is a second entry, which the answer does not wait for.
  */
-export function createAuditedActs({ trail, logger, routes, readingActs, ...deps }: AuditedActsDeps): AuditedActs {
+export function createAuditedActs({
+  trail,
+  logger,
+  routes,
+  readingActs,
+  nameForms = {},
+  ...deps
+}: AuditedActsDeps): AuditedActs {
   const patterns = routes.map((route) => ({ route, parts: route.split('/') }));
   const refusals = createWindowCounter({ windowMs: WINDOW_MS, ...deps });
   const pending = new Set<Promise<unknown>>();
@@ -65,8 +79,9 @@ export function createAuditedActs({ trail, logger, routes, readingActs, ...deps 
   };
 
   const toAct = (req: Request): Act => {
-    const path = toLoggedPath(req.originalUrl);
-    const { route = path, target } = findRoute(patterns, path);
+    // SECURITY: the path as the router reads it, not as it was written: `/admin\identities#` leads to the same route.
+    const path = toLoggedPath(req.baseUrl + req.path);
+    const { route = path, target } = findRoute(patterns, nameForms, path);
     const requestId = (req as { id?: unknown }).id;
     return {
       from: req.ip ?? 'unknown',
@@ -76,17 +91,25 @@ export function createAuditedActs({ trail, logger, routes, readingActs, ...deps 
     };
   };
 
+  /** What was made, by the `Location` of the answer. */
+  const toMade = (res: Response): Pick<AuditEntry, 'target'> => {
+    const location = res.getHeader('location');
+    const { target } = typeof location === 'string' ? findRoute(patterns, nameForms, location) : {};
+    return target === undefined ? {} : { target };
+  };
+
   return {
     recordRefusals: function recordRefusals(req, res, next) {
+      const act = toAct(req);
       res.once('close', () => {
         if (!REFUSED.has(readFailure(res)?.code ?? '')) return;
-        // SECURITY: whoever floods must not fill the trail, and must not go unmentioned.
-        if (refusals.add('') <= MAX_REFUSAL_ENTRIES_PER_MINUTE) {
-          recordLater({ who: 'nobody', ...toAct(req), outcome: 'refused', status: res.statusCode });
+        // SECURITY: whoever floods must not fill the trail, which is kept for long, and must not go unmentioned.
+        if (refusals.add('') <= MAX_REFUSAL_ENTRIES_PER_HOUR) {
+          recordLater({ who: 'nobody', ...act, outcome: 'refused', status: res.statusCode });
           return;
         }
         unwritten += 1;
-        timer ??= setTimeout(recordRest, refusals.secondsLeft() * 1000).unref();
+        timer ??= setTimeout(recordRest, SHARED_AFTER_MS).unref();
       });
       next();
     },
@@ -98,7 +121,13 @@ export function createAuditedActs({ trail, logger, routes, readingActs, ...deps 
       }
       // SECURITY: before anything is done. Where it cannot be written, this throws, and nothing is done.
       const begun = await trail.record({ who: 'admin', ...act, outcome: 'begun' });
-      res.once('close', () => recordLater({ who: 'admin', ...act, ...toOutcome(res), begun }));
+      const end = (): void => recordLater({ who: 'admin', ...act, ...toMade(res), ...toOutcome(res), begun });
+      if (res.closed) {
+        // Gone before anything was done, and nobody will say so again.
+        end();
+        return;
+      }
+      res.once('close', end);
       next();
     },
     close: async () => {
@@ -116,6 +145,7 @@ function toOutcome(res: Response): Pick<AuditEntry, 'outcome' | 'status'> {
 
 function findRoute(
   patterns: readonly { readonly route: string; readonly parts: readonly string[] }[],
+  nameForms: Readonly<Record<string, RegExp>>,
   path: string,
 ): { route?: string; target?: Record<string, string> } {
   // Express takes a path with a slash at its end for the same.
@@ -126,9 +156,11 @@ function findRoute(
       one.parts.every((part, index) => part === parts[index] || (part.startsWith(':') && parts[index] !== '')),
   );
   if (pattern === undefined) return {};
-  const names = pattern.parts.flatMap((part, index) =>
-    part.startsWith(':') ? [[part.slice(1), parts[index] ?? '']] : [],
-  );
+  const names = pattern.parts.flatMap((part, index) => {
+    if (!part.startsWith(':')) return [];
+    const [name, text = ''] = [part.slice(1), parts[index]];
+    return [[name, nameForms[name]?.test(text) === false ? WITHHELD : text]];
+  });
   return {
     route: pattern.route,
     ...(names.length > 0 && { target: Object.fromEntries(names) as Record<string, string> }),

@@ -1,5 +1,7 @@
-import type { RequestHandler } from 'express';
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
+
+import type { RequestHandler } from 'express';
 import qs from 'qs';
 
 import { AppError } from '../core/errors.ts';
@@ -14,6 +16,8 @@ const MAX_DISCARDED_BYTES = 1_048_576;
 /** How long a body that was refused is read on and thrown away, in milliseconds. */
 const MAX_DISCARD_MS = 500;
 
+const BYTE_ORDER_MARK = '\ufeff';
+
 type Parser = (text: string) => JsonObject;
 
 /** Media types that are read, and how. */
@@ -21,8 +25,6 @@ const PARSERS: Readonly<Record<string, Parser>> = {
   'application/json': parseJson,
   'application/x-www-form-urlencoded': parseForm,
 };
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * Reads JSON and (nested) forms of at most `maxBytes` into `req.body`; a request without a body has `{}`.
@@ -67,13 +69,9 @@ async function parseBody(req: IncomingMessage, maxBytes: number): Promise<JsonOb
   const parse = selectParser(req.headers['content-type'] ?? '');
   if (Number(length) > maxBytes) throw new AppError('body_too_large', { values: { limit: maxBytes } });
   const bytes = await collect(req, maxBytes);
-  let text: string;
-  try {
-    text = utf8.decode(bytes);
-  } catch {
-    throw malformed('it is not UTF-8');
-  }
-  return parse(text);
+  if (!isUtf8(bytes)) throw malformed('it is not UTF-8');
+  const text = bytes.toString();
+  return parse(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text);
 }
 
 function selectParser(contentType: string): Parser {

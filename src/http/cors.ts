@@ -1,12 +1,15 @@
 import cors from 'cors';
 import type { RequestHandler } from 'express';
 
+import { addFields } from './header-fields.ts';
+
 /** Request headers that published clients send across origins. */
 const ALLOWED_HEADERS = ['content-type', 'authorization', 'x-rtm-v', 'alg', 'typ', 'dpop'];
 const EXPOSED_HEADERS = ['x-request-id', 'retry-after', 'www-authenticate'];
 /** How long a browser may keep a preflight's answer, in seconds. */
 const PREFLIGHT_MAX_AGE_SECONDS = 600;
 
+const VARY_BY_ORIGIN = ['Vary', 'Origin'];
 const LOOPBACK_ORIGIN = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 
 /** Origins whose pages may read answers: exact ones, or every loopback one besides. */
@@ -33,7 +36,7 @@ export function allowOrigins({ origins, allowLoopback, allowCredentials }: CorsP
       return;
     }
     // Who sends no origin is no page of another one; a cache must know that it would have mattered.
-    res.setHeader('Vary', 'Origin');
+    addFields(res, VARY_BY_ORIGIN);
     next();
   };
 }

@@ -1,9 +1,16 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express';
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Router,
+} from 'express';
 
 import { AppError, toAppError } from '../core/errors.ts';
 import { type Logger, logRequests, noteFailure } from './access-log.ts';
 import { refuseUnknownPath } from './refusals.ts';
 import { discardBody } from './body.ts';
+import { holdFields } from './header-fields.ts';
 import { createHealthRouter, type HealthDeps } from './health.ts';
 import { type ErrorRenderer, sendError, toSeedsError } from './respond.ts';
 import { setSecurityHeaders } from './security-headers.ts';
@@ -40,6 +47,8 @@ export function createApp(deps: AppDeps, mount: (app: Express) => void): Express
     deps.trustProxy === false ? false : typeof deps.trustProxy === 'number' ? deps.trustProxy : [...deps.trustProxy],
   );
   setSharedCounters(app, deps.sharedCounters);
+  if (deps.trustProxy === false) readAddressOfSocket(app);
+  holdFields(app);
   app.use(logRequests(deps.logger, deps.name));
   app.use(deps.metrics.observeRequests(deps.name));
   app.use(setSecurityHeaders());
@@ -66,6 +75,16 @@ export function handleErrors(render: ErrorRenderer, errorField?: string): ErrorR
     await discardBody(req);
     sendError(req, res, failure, render);
   };
+}
+
+/** Where no proxy is believed, `req.ip` is the socket's address: Express reads `X-Forwarded-For` each time before it says so. */
+function readAddressOfSocket(app: Express): void {
+  Object.defineProperty(app.request, 'ip', {
+    configurable: true,
+    get(this: Request) {
+      return this.socket.remoteAddress;
+    },
+  });
 }
 
 /** RFC 9112 §3.2. Node's own refusal has no body. */

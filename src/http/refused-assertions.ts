@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express';
 
 import { AppError, type ErrorCode, ERRORS, type ErrorRow } from '../core/errors.ts';
 import { isLoopbackAddress } from '../core/loopback.ts';
-import { readFailure } from './access-log.ts';
+import { onFailure } from './access-log.ts';
 import { toAddressKey } from './address-limit.ts';
 import type { RateLimitOptions } from './rate-limit.ts';
 import { createWindowCounter } from './window-counter.ts';
@@ -44,9 +44,9 @@ export function createRefusedAssertions({ perMinute, ...deps }: RefusedAssertion
             detail: 'too many refused assertions of this address',
           });
         }
-        res.once('close', () => {
-          const failure = readFailure(res);
-          if (failure !== undefined && isRefusedAssertion(failure.code)) counter.add(key);
+        // SECURITY: not when the connection closes: who hangs up while a signature is checked has it checked all the same.
+        onFailure(res, ({ code }) => {
+          if (isRefusedAssertion(code)) counter.add(key);
         });
         next();
       },

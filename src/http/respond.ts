@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 
 import { type AppError, ERRORS, type ErrorRow, toPublicMessage } from '../core/errors.ts';
+import { writeFields } from './header-fields.ts';
 
 /** Members of an error body in one of the two shapes. */
 export type ErrorRenderer = (error: AppError) => { readonly status: number; readonly body: object };
@@ -29,10 +30,14 @@ export const toOauthError: ErrorRenderer = (error) => {
 /** Answers JSON that nobody may store. */
 export function sendJson(res: Response, status: number, body: object): void {
   const text = JSON.stringify(body);
-  res.statusCode = status;
-  res.setHeader('Content-Type', 'application/json; charset=utf-8');
-  res.setHeader('Cache-Control', 'no-store');
-  res.setHeader('Content-Length', Buffer.byteLength(text));
+  writeFields(res, status, [
+    'Content-Type',
+    'application/json; charset=utf-8',
+    'Cache-Control',
+    'no-store',
+    'Content-Length',
+    Buffer.byteLength(text),
+  ]);
   res.end(text);
 }
 

@@ -3,6 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
 import helmet, { type HelmetOptions } from 'helmet';
 
+import { addFields } from './header-fields.ts';
+
 /** What helmet is told: an API answers no page, so nothing may be loaded by or framed from it. */
 export const HELMET_OPTIONS: HelmetOptions = {
   contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
@@ -25,9 +27,9 @@ export function computeSecurityHeaders(
 
 /** Sets helmet's headers, which never change, from a list that helmet made once at the start. */
 export function setSecurityHeaders(): RequestHandler {
-  const headers = computeSecurityHeaders();
+  const fields = computeSecurityHeaders().flat();
   return function securityHeadersHandler(_req, res, next) {
-    for (const [name, value] of headers) res.setHeader(name, value);
+    addFields(res, fields);
     next();
   };
 }

@@ -74,6 +74,12 @@ export interface RunningServer {
 /** Where a server that listens on every address is reached from this machine. */
 const REACHED_AT: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
+/** The URL of a server that listens there, without a slash at its end. */
+export function toServerUrl({ host, port, tls }: ListenAt): string {
+  const reached = REACHED_AT[host] ?? host;
+  return `${tls ? 'https' : 'http'}://${reached.includes(':') ? `[${reached}]` : reached}:${port}`;
+}
+
 /** Listens with an Express app, at the speed of node:http (see {@link createExpressClasses}). */
 export async function startServer(app: Express, at: ListenAt, chosen: ServerOptions = {}): Promise<RunningServer> {
   const { maxHeaderBytes = MAX_REQUEST_HEADER_BYTES, onUpgrade, takeRequest, onConnect, errorField } = chosen;
@@ -122,11 +128,9 @@ export async function startServer(app: Express, at: ListenAt, chosen: ServerOpti
     server.once('error', reject).listen({ host: at.host, port: at.port }, resolve);
   });
   const { port } = server.address() as AddressInfo;
-  const reached = REACHED_AT[at.host] ?? at.host;
-  const host = reached.includes(':') ? `[${reached}]` : reached;
   return {
     port,
-    url: `${at.tls ? 'https' : 'http'}://${host}:${port}`,
+    url: toServerUrl({ ...at, port }),
     close: () => closeGracefully(server, sockets, limits.shutdownGraceMs),
   };
 }

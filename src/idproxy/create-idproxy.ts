@@ -105,7 +105,7 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
   const checkDpop = createCheckDpop({ claims: store.claims, clock, publicUrl });
   const findSession = createFindSession({ sessions, directory, clock, readSubject: deps.readSubject });
   const exchange = createExchange({
-    verify: createVerifyAssertion(limitApps(authenticateToken, { counters: deps.sharedCounters }), clock, publicUrl),
+    verify: limitApps(createVerifyAssertion(authenticateToken, clock, publicUrl), { counters: deps.sharedCounters }),
     accessTokens,
     findSession,
     sessions,

@@ -91,9 +91,10 @@ async function verify(text: string): Promise<DpopProof> {
 
 function checkRequest({ htm, htu }: DpopProof, { method, url = '/' }: IncomingMessage, publicUrl: string): string {
   if (htm !== method) throw invalid('has an "htm" other than the method of this request');
-  const base = new URL(publicUrl);
-  const { pathname } = new URL(url, base.origin);
-  const expected = normalizeUrl(`${base.origin}${base.pathname.replace(/\/$/, '')}${pathname}`);
+  const { origin, pathname: base } = new URL(publicUrl);
+  // A target may have a host of its own (RFC 9112 §3.2.2), which may be none.
+  const path = URL.canParse(url, origin) ? new URL(url, origin).pathname : undefined;
+  const expected = path === undefined ? undefined : normalizeUrl(`${origin}${base.replace(/\/$/, '')}${path}`);
   const actual = normalizeUrl(htu);
   if (actual === undefined || actual !== expected) throw invalid('has an "htu" other than the URL of this request');
   return actual;

@@ -3,7 +3,7 @@ import { AppError } from '../core/errors.ts';
 import { countTogether } from '../http/rate-limit.ts';
 import type { SharedCounters } from '../http/shared-counters.ts';
 import { createWindowCounter } from '../http/window-counter.ts';
-import type { AuthenticateToken } from './authenticate-token.ts';
+import type { VerifyAssertion } from './verify.ts';
 
 const WINDOW_MS = 60_000;
 
@@ -14,13 +14,11 @@ export interface LimitAppsDeps {
 }
 
 /**
- * Holds each app to its `exchangesPerMinute`. Only what the app really signed counts: nobody else can use its limit up.
+ * Holds each app to its `exchangesPerMinute`. Only what the app really signed and what still holds counts: nobody else can use its
+ * limit up, and no old assertion can, of which every log and every browser is full.
  * @throws AppError `client_busy`
  */
-export function limitApps(
-  authenticateToken: AuthenticateToken,
-  { counters, ...deps }: LimitAppsDeps,
-): AuthenticateToken {
+export function limitApps(verify: VerifyAssertion, { counters, ...deps }: LimitAppsDeps): VerifyAssertion {
   const here = createWindowCounter({ windowMs: WINDOW_MS, ...deps });
 
   const take = async ({ clientId, exchangesPerMinute }: App): Promise<void> => {
@@ -33,9 +31,9 @@ export function limitApps(
     if (count > exchangesPerMinute) refuse(Math.max(1, Math.ceil(leftMs / 1000)));
   };
 
-  return async function authenticateWithinLimit(token) {
-    const authentic = await authenticateToken(token);
-    if (authentic.app.exchangesPerMinute > 0) await take(authentic.app);
-    return authentic;
+  return async function verifyWithinLimit(assertion) {
+    const verified = await verify(assertion);
+    if (verified.app.exchangesPerMinute > 0) await take(verified.app);
+    return verified;
   };
 }

@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, link, mkdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { createToken } from '../core/ids.ts';
@@ -6,6 +6,8 @@ import { createToken } from '../core/ids.ts';
 /** A file's mode: its owner reads and writes it, nobody else does. */
 export const OWNER_ONLY_FILE = 0o600;
 const OWNER_ONLY_FOLDER = 0o700;
+/** Whatever others than the owner and the group may do is taken away. */
+const OWNER_AND_GROUP = 0o770;
 
 /**
  * The text of a file that is made once: reads `path`, or writes what `make` returns when there is none. Of several
@@ -30,11 +32,29 @@ export async function loadOrCreateFile(path: string, make: () => string): Promis
   }
 }
 
-/** Writes a file that only its owner can read, whole or not at all. */
+/**
+ * Writes a file that only its owner can read, whole or not at all. One that is there keeps its owner and group and what they
+ * may do: a command that root runs must not take it from the user that the servers run as.
+ */
 export async function replaceFile(path: string, text: string): Promise<void> {
   const draft = `${path}.${createToken(6)}`;
-  await writeFile(draft, text, { mode: OWNER_ONLY_FILE, flag: 'wx', flush: true });
-  await rename(draft, path);
+  try {
+    await writeFile(draft, text, { mode: OWNER_ONLY_FILE, flag: 'wx', flush: true });
+    await keepAccess(path, draft);
+    await rename(draft, path);
+  } catch (error) {
+    await unlink(draft).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Gives a draft the owner, the group and their permissions of the file that it replaces, where there is one. */
+async function keepAccess(path: string, draft: string): Promise<void> {
+  const former = await stat(path).catch(() => undefined);
+  if (former === undefined) return;
+  const { uid, gid } = await stat(draft);
+  if (uid !== former.uid || gid !== former.gid) await chown(draft, former.uid, former.gid);
+  await chmod(draft, former.mode & OWNER_AND_GROUP);
 }
 
 /** The text of a file. @returns undefined where there is none */

@@ -40,7 +40,12 @@ describe('countersign audit', () => {
       lines.map(({ id: _, at: __, begun: ___, ...rest }) => rest),
       ['connectors create', 'callers delete', 'identities look-up'].flatMap((act, index) => [
         { who, from: 'command line', act, outcome: 'begun' },
-        { who, from: 'command line', act, outcome: index === 0 ? 'done' : 'failed' },
+        {
+          who,
+          from: 'command line',
+          act,
+          ...(index === 0 ? { target: { id }, outcome: 'done' } : { outcome: 'failed' }),
+        },
       ]),
     );
     assert.ok(!JSON.stringify(lines).includes('PRIVATE'));

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { createClaims, signToken } from '../support/assertions.ts';
+import { createClaims, createRsaPair, signToken } from '../support/assertions.ts';
 import { encryptText } from '../support/encrypt.ts';
 import { runCountersign, startRedis } from '../support/processes.ts';
 import { assertSays, type Json, makeFolder, post, start, toFolders } from './cli-processes.ts';
@@ -69,6 +71,37 @@ describe('countersign explain', () => {
     );
     const { body } = await post(`${server.idproxyUrl}/authorize`, { assertion: token });
     assert.match(JSON.stringify(body), /is in the past: 16 min \d+ s ago; tolerance 15 s/);
+  });
+
+  it('knows what the server calls itself, with and without a public URL', async (t) => {
+    const { publicKey, privateKey } = createRsaPair();
+    const folder = await makeFolder(t);
+    const folders = toFolders(folder);
+    await writeFile(join(folder, 'idp.pem'), publicKey);
+    const settings = [
+      '--algorithm',
+      'RS256',
+      '--public-key',
+      join(folder, 'idp.pem'),
+      '--id-jag-issuer',
+      'https://idp.example',
+    ];
+    const created = await runCountersign(['apps', 'create', '--name', 'Agents', ...settings], folders);
+    assert.equal(created.code, 0, created.stderr);
+    const { clientId } = JSON.parse(created.stdout) as { clientId: string };
+    for (const [env, aud] of [
+      [{ COUNTERSIGN_IDPROXY_PORT: '4711' }, 'http://127.0.0.1:4711'],
+      [{ COUNTERSIGN_PUBLIC_URL: 'https://chat.example' }, 'https://chat.example'],
+    ] as const) {
+      const claims = {
+        ...createClaims(clientId, Date.now() / 1_000, { aud }),
+        iss: 'https://idp.example',
+        client_id: clientId,
+      };
+      const token = signToken({ alg: 'RS256', typ: 'oauth-id-jag+jwt' }, claims, 'RS256', privateKey);
+      const { code, stdout } = await explain({ ...folders, ...env }, token);
+      assert.equal(code, 0, stdout);
+    }
   });
 
   it('for machines, on Redis', async (t) => {

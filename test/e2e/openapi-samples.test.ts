@@ -146,8 +146,7 @@ test('every sample of openapi.yaml works as it is pasted', async (t) => {
         clientId = toMember(body, 'clientId');
         appKid = (JSON.parse(body) as { keys: { kid: string }[] }).keys[0]?.kid ?? '';
       }
-      if (id === 'listPlatformKeys')
-        platformKid = (JSON.parse(body) as { keys: { kid: string }[] }).keys[0]?.kid ?? '';
+      if (id === 'listPlatformKeys') platformKid = (JSON.parse(body) as { keys: { kid: string }[] }).keys[0]?.kid ?? '';
       if (id === 'rotatePlatformKey') nextPlatformKid = toMember(body, 'kid');
       if (id === 'registerIdentity') userId = toMember(body, 'userId');
       if (id === 'createConnector') connectorId = toMember(body, 'id');

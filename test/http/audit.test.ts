@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 
 import { AppError } from '../../src/core/errors.ts';
-import { MAX_REFUSAL_ENTRIES_PER_MINUTE } from '../../src/http/audit-acts.ts';
+import { MAX_REFUSAL_ENTRIES_PER_HOUR } from '../../src/http/audit-acts.ts';
 import type { AuditStore, Store } from '../../src/stores/ports.ts';
 import { until } from '../contract/attempts.ts';
 import { ADMIN_TOKEN, BACKENDS, type IdproxyUnderTest, startIdproxyUnderTest } from '../support/idproxy-under-test.ts';
+import { connectRaw } from '../support/raw-client.ts';
 
 interface Entry {
   readonly id: string;
@@ -41,12 +45,14 @@ async function readEntries({ admin }: IdproxyUnderTest, count: number): Promise<
 function createBreakable() {
   const calls: string[] = [];
   let isBroken = false;
+  let gate: Promise<void> | undefined;
   const watch = (store: Store): Store => {
     const audit: AuditStore = {
       ...store.audit,
       append: async (body) => {
         calls.push('append');
         if (isBroken) throw new AppError('store_unavailable');
+        await gate;
         return store.audit.append(body);
       },
     };
@@ -62,6 +68,12 @@ function createBreakable() {
   return {
     calls,
     setBroken: (value: boolean) => void (isBroken = value),
+    /** Holds every line from now on. @returns what lets them go */
+    hold: (): (() => void) => {
+      let open = (): void => undefined;
+      gate = new Promise((resolve) => (open = resolve));
+      return open;
+    },
     open: async (clock: Parameters<typeof BACKENDS.embedded>[0]) => {
       const { store, end } = await BACKENDS.embedded(clock);
       return { store: watch(store), end };
@@ -100,8 +112,8 @@ describe('the audit of administration', () => {
     });
     assert.match(begun?.requestId ?? '', /^[\da-f-]{36}$/);
     const { id, ...rest } = begun as Entry;
-    assert.deepEqual(done, { ...rest, id: done?.id, outcome: 'done', status: 201, begun: id });
-    const secret = (body as { clientSecret: string }).clientSecret;
+    const { clientId, clientSecret: secret } = body as { clientId: string; clientSecret: string };
+    assert.deepEqual(done, { ...rest, id: done?.id, target: { clientId }, outcome: 'done', status: 201, begun: id });
     const all = JSON.stringify(await idproxy.store.audit.list({ limit: 1_000 }));
     for (const text of [PRIVATE, secret, ADMIN_TOKEN]) assert.ok(!all.includes(text), text);
   });
@@ -128,6 +140,12 @@ describe('the audit of administration', () => {
       'GET /admin/identities/:userId/export',
       { userId: NOBODY },
     ],
+    'a person whose name stands in place of the id': [
+      'GET',
+      `/admin/identities/${PRIVATE}@example.com`,
+      'GET /admin/identities/:userId',
+      { userId: '[no id]' },
+    ],
     'a path that is not there': ['POST', '/admin/none', 'POST /admin/none'],
     'a bearer that stands in a path': [
       'DELETE',
@@ -143,6 +161,24 @@ describe('the audit of administration', () => {
       const [begun, failed] = await next(2);
       assert.deepEqual([begun?.act, begun?.target], [act, target]);
       assert.deepEqual([failed?.outcome, failed?.status, failed?.begun], ['failed', status, begun?.id]);
+    });
+  }
+
+  /** Spellings of one path that the router takes for the same. */
+  const SPELLINGS: Readonly<Record<string, string>> = {
+    'with a fragment': `/admin/identities/${NOBODY}/export#x`,
+    'with a backslash': `/admin/identities\\${NOBODY}/export#`,
+    'with an origin': `http://another.example/admin/identities/${NOBODY}/export`,
+  };
+  for (const [name, target] of Object.entries(SPELLINGS)) {
+    it(`has an entry for the reading of a person by a path ${name}`, async () => {
+      const client = await connectRaw(Number(new URL(idproxy.url).port));
+      const head = `Host: a\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\nConnection: close`;
+      client.send(`GET ${target} HTTP/1.1\r\n${head}\r\n\r\n`);
+      assert.match(await client.waitForEnd(), /^HTTP\/1\.1 404 .*there is no such user/s);
+      for (const entry of await next(2)) {
+        assert.deepEqual([entry.act, entry.target], ['GET /admin/identities/:userId/export', { userId: NOBODY }]);
+      }
     });
   }
 
@@ -165,15 +201,38 @@ describe('the audit of administration', () => {
     await next(0);
   });
 
+  it('does nothing for those who are gone when the entry is there, and says so', async (t) => {
+    const release = breakable.hold();
+    breakable.calls.length = 0;
+    let gone: Promise<unknown> | undefined;
+    const server = createServer((req, res) => {
+      gone = once(res, 'close');
+      idproxy.handle(req, res);
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    t.after(() => server.close());
+    const client = await connectRaw((server.address() as AddressInfo).port);
+    const body = '{"name":"gone","algorithm":"HS256"}';
+    const head = `Host: a\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\nContent-Type: application/json`;
+    client.send(`POST /admin/apps HTTP/1.1\r\n${head}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    await until(async () => breakable.calls.length === 1, 'the entry');
+    client.socket.destroy();
+    await gone;
+    release();
+    const [begun, end] = await next(2);
+    assert.deepEqual([begun?.outcome, end?.outcome, end?.begun], ['begun', 'abandoned', begun?.id]);
+    assert.deepEqual(breakable.calls, ['append', 'append']);
+  });
+
   it('has entries for refused credentials, and one for those beyond the bound', async () => {
-    const count = MAX_REFUSAL_ENTRIES_PER_MINUTE + 30;
+    const count = MAX_REFUSAL_ENTRIES_PER_HOUR + 30;
     for (let index = 0; index < count; index++) {
       const { status } = await idproxy.request('/admin/apps', {
         headers: index % 2 === 0 ? { authorization: `Bearer wrong-${PRIVATE}` } : {},
       });
       assert.equal(status, 401);
     }
-    const entries = await next(MAX_REFUSAL_ENTRIES_PER_MINUTE);
+    const entries = await next(MAX_REFUSAL_ENTRIES_PER_HOUR);
     for (const { who, act, outcome, status, from } of entries) {
       assert.deepEqual([who, act, outcome, status, from], ['nobody', 'GET /admin/apps', 'refused', 401, '127.0.0.1']);
     }
@@ -219,7 +278,7 @@ describe('a flood of refused credentials', () => {
     const kept: Store = { ...store, close: async () => undefined };
     try {
       const idproxy = await startIdproxyUnderTest(async () => ({ store: kept, end: async () => undefined }));
-      for (let index = 0; index < MAX_REFUSAL_ENTRIES_PER_MINUTE + 5; index++) await idproxy.request('/admin/apps');
+      for (let index = 0; index < MAX_REFUSAL_ENTRIES_PER_HOUR + 5; index++) await idproxy.request('/admin/apps');
       await idproxy.close();
       const last = (await store.audit.list({ limit: 1, isNewestFirst: true })).map(
         ({ body }) => JSON.parse(body) as Entry,

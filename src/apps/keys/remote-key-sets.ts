@@ -43,6 +43,9 @@ interface Entry {
 const isWithin = (seconds: number, at: number | undefined, now: number): boolean =>
   at !== undefined && now >= at && now - at < seconds;
 
+/** SECURITY: a URL as a log may show it: its query may hold a key to the set. */
+const toLoggedUrl = (url: string): string => url.replace(/\?.*/, '');
+
 export function createRemoteKeySets({ getText, clock, onProblem }: RemoteKeySetsDeps): RemoteKeySets {
   const entries = new Map<string, Entry>();
 
@@ -66,7 +69,9 @@ export function createRemoteKeySets({ getText, clock, onProblem }: RemoteKeySets
       entry.loaded = { set, at };
     } catch (error) {
       // SECURITY: what was loaded before stays, until it is too old: a failure adds no key and keeps none for long.
-      onProblem(`the JWKS ${url} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+      onProblem(
+        `the JWKS ${toLoggedUrl(url)} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   };
 
@@ -93,7 +98,7 @@ export function createRemoteKeySets({ getText, clock, onProblem }: RemoteKeySets
       const isKnown = kid === undefined || (typeof kid === 'string' && fresh?.has(kid, alg) === true);
       if (fresh === undefined || !isKnown) await refresh(url, entry);
       const set = read(entry, JWKS_STALE_SECONDS);
-      if (set === undefined) throw new AppError('upstream_unavailable', { detail: `no JWKS from ${url}` });
+      if (set === undefined) throw new AppError('upstream_unavailable', { detail: `no JWKS from ${toLoggedUrl(url)}` });
       return set.verify(jws, alg);
     },
   };

@@ -33,13 +33,14 @@ describe('the limit of an app', () => {
     for (let index = 0; index < LIMIT * 3; index++) assert.equal(await authorize(other), 200);
   });
 
-  it('is not used up by what the app did not sign; by what it signed it is, expired or not', async () => {
+  it('is not used up by what the app did not sign, nor by what it signed and what does not hold', async () => {
     const app = await idproxy.register({ exchangesPerMinute: LIMIT });
     const stranger = { ...app, sign: () => `${app.sign().slice(0, -8)}AAAAAAAA` };
     for (let index = 0; index < LIMIT * 2; index++) assert.equal(await authorize(stranger), 401);
     const expired = { exp: Math.floor(idproxy.clock.nowSeconds()) - 600 };
-    for (let index = 0; index < LIMIT - 1; index++) assert.equal(await authorize(app, expired), 401);
-    assert.equal(await authorize(app), 200);
+    for (const changes of [expired, { aud: 'https://elsewhere.example' }])
+      for (let index = 0; index < LIMIT * 2; index++) assert.equal(await authorize(app, changes), 401);
+    for (let index = 0; index < LIMIT; index++) assert.equal(await authorize(app), 200);
     assert.equal(await authorize(app), 503);
   });
 

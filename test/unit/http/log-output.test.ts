@@ -2,20 +2,21 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import type { LogGathering } from '../../../src/http/log-output.ts';
 import { type Child, startChild, waitUntilReady } from '../../support/child.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** A process of its own that logs; it ends as `script` says. */
-function startLogging(script: string): Promise<Child> {
+function startLogging(script: string, gathering: LogGathering): Promise<Child> {
   const text = [
     "import { createLogger } from './src/http/access-log.js';",
     "import { createLogOutput } from './src/http/log-output.js';",
-    "const logger = createLogger('info', createLogOutput());",
+    "const logger = createLogger('info', createLogOutput(process.argv[1]));",
     "const cut = () => process.kill(process.pid, 'SIGKILL');",
     script,
   ].join('\n');
-  const args = ['--input-type=module', '-e', text];
+  const args = ['--input-type=module', '-e', text, gathering];
   return startChild({ command: process.execPath, args, cwd: ROOT });
 }
 
@@ -40,21 +41,40 @@ const ENDS: Readonly<Record<string, readonly [script: string, messages: readonly
   'what comes behind a warning waits again': ["logger.warn('one'); logger.info('two'); cut();", ['one']],
 };
 
-describe('the output of the log', () => {
-  for (const [name, [script, messages]] of Object.entries(ENDS)) {
-    it(name, async () => {
-      const child = await startLogging(script);
-      await child.exited;
-      assert.deepEqual(readMessages(child), messages);
-    });
-  }
+/** What is written once the turn of the event loop is over. */
+const TURN_ENDS: Readonly<Record<LogGathering, readonly string[]>> = { turn: ['one', 'two'], moment: [] };
 
-  it('information is written after a moment, while the process does something else', async () => {
-    const child = await startLogging("logger.info('one'); setInterval(() => undefined, 1_000);");
-    try {
-      await waitUntilReady(child, async () => readMessages(child).length === 1, 10_000);
-    } finally {
-      await child.kill();
+for (const gathering of ['turn', 'moment'] as const) {
+  describe(`the output of the log, gathered for a ${gathering}`, () => {
+    for (const [name, [script, messages]] of Object.entries(ENDS)) {
+      it(name, async () => {
+        const child = await startLogging(script, gathering);
+        await child.exited;
+        assert.deepEqual(readMessages(child), messages);
+      });
     }
+
+    it('information is written after a moment, while the process does something else', async () => {
+      const child = await startLogging("logger.info('one'); setInterval(() => undefined, 1_000);", gathering);
+      try {
+        await waitUntilReady(child, async () => readMessages(child).length === 1, 10_000);
+      } finally {
+        await child.kill();
+      }
+    });
+
+    it(`${gathering === 'turn' ? 'is written' : 'waits'} when the turn of the event loop is over`, async () => {
+      const script = "logger.info('one'); logger.info('two'); setImmediate(cut);";
+      const child = await startLogging(script, gathering);
+      await child.exited;
+      assert.deepEqual(readMessages(child), TURN_ENDS[gathering]);
+    });
+
+    it('is written again in later turns', async () => {
+      const script = "logger.info('one'); setTimeout(() => { logger.info('two'); setTimeout(cut, 100); }, 100);";
+      const child = await startLogging(script, gathering);
+      await child.exited;
+      assert.deepEqual(readMessages(child), ['one', 'two']);
+    });
   });
-});
+}

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
+
+import type { Response } from 'express';
 
 import { AppError, type ErrorCode } from '../../../src/core/errors.ts';
 import { createRefusedAssertions } from '../../../src/http/refused-assertions.ts';
@@ -53,6 +56,30 @@ describe('refused assertions of one address', () => {
     assert.match(await answer.text(), /too many requests; try again in 60 s/);
     passMs(60_000);
     assert.equal(await post('/a/good', '192.0.2.7'), 200);
+  });
+
+  it('count where nobody waits for the answer', async (t) => {
+    const refused = createRefusedAssertions({ perMinute: 1 });
+    const begun = new EventEmitter();
+    const { url } = await startApp(
+      t,
+      (app) =>
+        app.post('/', refused.limit('busy'), async (_req, res) => {
+          if (!begun.emit('begun', res)) return void res.end();
+          await once(res, 'close');
+          throw new AppError('expired');
+        }),
+      { trustProxy: ['loopback'] },
+    );
+    const headers = { 'x-forwarded-for': '192.0.2.7' };
+    const leave = new AbortController();
+    const left = fetch(url, { method: 'POST', headers, signal: leave.signal }).catch(() => 'left');
+    const [res] = (await once(begun, 'begun')) as [Response];
+    const closed = once(res, 'close');
+    leave.abort();
+    assert.equal(await left, 'left');
+    await closed;
+    assert.equal((await fetch(url, { method: 'POST', headers })).status, 503);
   });
 
   it('of an IPv6 network count together', async (t) => {

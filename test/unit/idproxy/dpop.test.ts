@@ -36,6 +36,7 @@ const URLS: Readonly<Record<string, readonly [string, string, string, boolean]>>
   'letters of the path': ['https://a.example', '/x', 'https://a.example/X', false],
   'a host in the request line': ['https://a.example', 'http://evil.example/x', 'https://a.example/x', true],
   'that host in the proof': ['https://a.example', 'http://evil.example/x', 'http://evil.example/x', false],
+  'a host in the request line that is none': ['https://a.example', 'http://a:99999/x', 'https://a.example/x', false],
   'two slashes': ['https://a.example', '//evil.example/x', 'https://evil.example/x', false],
 };
 

@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { createToken } from '../../../src/core/ids.ts';
-import { loadOrCreateFile, readIfPresent } from '../../../src/vault/key-file.ts';
+import { loadOrCreateFile, readIfPresent, replaceFile } from '../../../src/vault/key-file.ts';
 import { describeChild, startChild } from '../../support/child.ts';
 import { createTempFolder } from '../../support/processes.ts';
 
 const WORKER = fileURLToPath(new URL('./key-file-worker.js', import.meta.url));
 const READY_TIMEOUT_MS = 20_000;
+const isRoot = process.getuid?.() === 0;
+/** The id of a user and of a group that the tests do not run as. */
+const SOMEBODY = 54_321;
 
 describe('a file that is made once', () => {
   let folder: string;
@@ -88,5 +91,53 @@ describe('a file that is made once', () => {
     );
     assert.equal(results.filter(({ isNew }) => isNew).length, 1);
     assert.deepEqual(await readdir(join(folder, 'keys', 'deeper')), ['some.key']);
+  });
+});
+
+describe('a file that is replaced', () => {
+  let folder: string;
+  let path: string;
+  beforeEach(async () => {
+    folder = await createTempFolder();
+    path = join(folder, 'some.key');
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  test('is made for its owner alone where there is none', async () => {
+    await replaceFile(path, 'text');
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    assert.deepEqual(await readdir(folder), ['some.key']);
+  });
+
+  for (const [former, now] of [
+    [0o600, 0o600],
+    [0o640, 0o640],
+    [0o644, 0o640],
+  ] as const) {
+    test(`of mode ${former.toString(8)} has mode ${now.toString(8)} afterwards`, async () => {
+      await writeFile(path, 'former');
+      await chmod(path, former);
+      await replaceFile(path, 'text');
+      assert.equal((await stat(path)).mode & 0o777, now);
+      assert.equal(await readFile(path, 'utf8'), 'text');
+    });
+  }
+
+  test(
+    'stays the file of the user whose it was',
+    { skip: isRoot ? false : 'only root can give files away' },
+    async () => {
+      await writeFile(path, 'former', { mode: 0o600 });
+      await chown(path, SOMEBODY, SOMEBODY);
+      await replaceFile(path, 'text');
+      const { uid, gid, mode } = await stat(path);
+      assert.deepEqual([uid, gid, mode & 0o777], [SOMEBODY, SOMEBODY, 0o600]);
+    },
+  );
+
+  test('is left as it was, without a draft beside it, where it cannot be replaced', async () => {
+    await mkdir(path);
+    await assert.rejects(replaceFile(path, 'text'), { code: 'EISDIR' });
+    assert.deepEqual(await readdir(folder), ['some.key']);
   });
 });

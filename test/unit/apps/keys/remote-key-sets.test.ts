@@ -177,4 +177,12 @@ describe('remote key sets', () => {
     const sets = createRemoteKeySets({ getText: undefined, clock: createFakeClock(0), onProblem: () => undefined });
     await assert.rejects(sets.verify(URL_A, BY_FIRST, 'RS256'), AWAY);
   });
+
+  it('are named without the query of their URL where they are away: it may hold a key to them', async () => {
+    const under = startKeySets();
+    under.publish(new Error('no route'));
+    const detail = 'no JWKS from https://a.test/jwks';
+    await assert.rejects(under.verify(BY_FIRST, `${URL_A}?key=private`), { ...AWAY, detail });
+    assert.deepEqual(under.problems, ['the JWKS https://a.test/jwks cannot be read: no route']);
+  });
 });
