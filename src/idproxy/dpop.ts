@@ -45,15 +45,15 @@ export interface DpopDeps {
 }
 
 /** The failures that have a challenge, and its `error` (RFC 9449 §7.1). */
-const CHALLENGES: { readonly [Code in ErrorCode]?: string } = {
+const CHALLENGES = {
   invalid_dpop_proof: 'invalid_dpop_proof',
   dpop_proof_replayed: 'invalid_dpop_proof',
   bearer_bound: 'invalid_token',
   bearer_not_bound: 'invalid_token',
-};
+} as const satisfies { readonly [Code in ErrorCode]?: string };
 
 /** A failure with the challenge for a proof. */
-export function toDpopError(code: ErrorCode, options: AppErrorOptions = {}): AppError {
+export function toDpopError(code: keyof typeof CHALLENGES, options: AppErrorOptions = {}): AppError {
   const challenge = `DPoP realm="countersign", error="${CHALLENGES[code]}", algs="${DPOP_ALGORITHM_NAMES.join(' ')}"`;
   return new AppError(code, { ...options, challenge });
 }

@@ -90,11 +90,17 @@ function toAnswer(error: AppError): NonNullable<Explanation['answer']> {
 }
 
 /** What only an exchange finds out. */
-function toUnasked({ jws, registered }: Trace): ExplainedCheck[] {
+function toUnasked({ jws, registered, profile }: Trace): ExplainedCheck[] {
   if (jws === undefined || registered === undefined) return [];
   const rows: ExplainedCheck[] = [];
   const note = (check: string, says: string) => rows.push({ check, verdict: 'not asked', says });
   if (!registered.app.autoRegister) note('user', 'whether it is registered, which this app asks for');
+  if (registered.app.requireDpop) note('proof', 'whether a DPoP proof comes with it, which this app asks for');
+  else if (profile?.kind === 'id-jag' && (jws.payload['cnf'] ?? undefined) !== undefined)
+    note('proof', 'whether a DPoP proof by the key that it names ("cnf") comes with it');
+  const isMerging = profile?.kind === 'jwt' && (jws.payload['identityToMerge'] ?? undefined) !== undefined;
+  if (isMerging && registered.app.merge.requireProof)
+    note('merge', 'whether the bearer of "identityToMerge" comes with it, which this app asks for');
   const hasJti = (jws.payload['kore_jti'] ?? jws.payload['jti'] ?? undefined) !== undefined;
   if (hasJti) note('replay', 'whether it was exchanged before: asking the store would use it up');
   return rows;

@@ -1,4 +1,4 @@
-import { AppError } from '../core/errors.ts';
+import { AppError, ERRORS } from '../core/errors.ts';
 import type { AuthenticateToken } from './authenticate-token.ts';
 import type { Session } from './session.ts';
 
@@ -15,7 +15,8 @@ export function createIsTokenOf(authenticateToken: AuthenticateToken): IsTokenOf
       const owner = profile.readSubject(payload);
       return app.clientId === clientId && owner.subject === subject && owner.isAnonymous === isAnonymous;
     } catch (error) {
-      if (error instanceof AppError && error.code !== 'store_unavailable' && error.code !== 'internal') return false;
+      // What is not known now is no verdict on the token.
+      if (error instanceof AppError && ERRORS[error.code].status < 500) return false;
       throw error;
     }
   };

@@ -105,15 +105,10 @@ export interface ClaimVerdict {
 }
 
 /** The same rules, each asked: what {@link checkClaims} throws is the first refusal here. */
-export function judgeClaims(
-  payload: JsonObject,
-  policy: ClaimsPolicy,
-  now: number,
-  checks: readonly ClaimsCheck[] = ASSERTION_CHECKS,
-): ClaimVerdict[] {
+export function judgeClaims(payload: JsonObject, policy: ClaimsPolicy, now: number): ClaimVerdict[] {
   const found = createRead();
   const broken = new Set<string>();
-  return checks.map((check): ClaimVerdict => {
+  return ASSERTION_CHECKS.map((check): ClaimVerdict => {
     if (check.after?.some((name) => broken.has(name)) === true) return { check, verdict: 'not asked' };
     try {
       check.run(payload, policy, now, found);

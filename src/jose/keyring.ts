@@ -46,7 +46,7 @@ export interface KeyringDeps {
 export const isLive = ({ retiresAt = Infinity }: KeyTimes, now: number): boolean => now < retiresAt;
 
 /** The one that is used now: the newest that is active. @returns undefined where none is */
-export function findCurrent<Key extends KeyTimes>(keys: readonly Key[], now: number): Key | undefined {
+function findCurrent<Key extends KeyTimes>(keys: readonly Key[], now: number): Key | undefined {
   const active = keys.filter((key) => isLive(key, now) && key.activatesAt <= now);
   return active.reduce<Key | undefined>(
     (best, key) => (best && best.activatesAt >= key.activatesAt ? best : key),

@@ -50,7 +50,7 @@ export interface ExchangeAttempt {
    * The document in `apps` without which nothing is granted, looked up in the same step: a store that was emptied has lost the
    * replay records together with its apps, whatever a process still has in memory.
    */
-  readonly app?: string;
+  readonly app: string | undefined;
   /** Absent where the assertion has no `jti`. */
   readonly replay?: ReplayClaim;
   /** Whose session it is. */

@@ -57,7 +57,7 @@ export interface VaultKeySource {
 export const toSealedPrefix = (keyId: string): string => `${FORMAT}.${keyId}.`;
 
 /** A key for one purpose from a master key. */
-export function deriveFrom(masterKey: Uint8Array, purpose: string): Buffer {
+function deriveFrom(masterKey: Uint8Array, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', masterKey, '', `countersign/${purpose}`, 32));
 }
 

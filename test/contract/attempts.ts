@@ -63,10 +63,10 @@ export function createAttempt({ replay = {}, ...traits }: AttemptTraits = {}): E
   };
   const tag = traits.tag ?? TAG;
   const identity = createIdentity(traits.identity);
-  const app = traits.app === undefined ? {} : { app: traits.app };
-  if (replay === null) return { tag, ...app, session, identity };
+  const { app } = traits;
+  if (replay === null) return { tag, app, session, identity };
   const claim = { key: randomReplayKey(), formerKeys: [], expiresInMs: HOUR_MS, reuseWindowMs: 0, ...replay };
-  return { tag, ...app, session, identity, replay: claim };
+  return { tag, app, session, identity, replay: claim };
 }
 
 /** The same `jti` again, under another assertion: its bearer, and so its session, is another one. */

@@ -467,6 +467,7 @@ test('real answers are as the description says', async (t) => {
     const { key, tag, text: bearer } = createBearer('0000');
     await sessions.exchange({
       tag,
+      app: undefined,
       identity: createAttempt().identity,
       session: { key, body: '{', expiresInMs: 60_000 },
     });

@@ -34,10 +34,11 @@ export function sendInMemory(handle: RequestListener, request: MemoryRequest): P
     res.write = (chunk: unknown) => chunks.push(toBytes(chunk)) > 0;
     res.end = ((chunk?: unknown) => {
       if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') chunks.push(toBytes(chunk));
+      if (!res.headersSent) res.writeHead(res.statusCode);
       res.emit('finish');
       res.emit('close');
       socket.destroy();
-      done({ status: res.statusCode, headers: res.getHeaders(), text: Buffer.concat(chunks).toString() });
+      done({ status: res.statusCode, headers: readHead(res), text: Buffer.concat(chunks).toString() });
       return res;
     }) as ServerResponse['end'];
     socket.once('error', fail);
@@ -54,3 +55,11 @@ export function sendInMemory(handle: RequestListener, request: MemoryRequest): P
 
 const toBytes = (chunk: unknown): Buffer =>
   typeof chunk === 'string' ? Buffer.from(chunk) : Buffer.from(chunk as Uint8Array);
+
+/** The header fields as they would have gone out, names in small letters. */
+function readHead(res: ServerResponse): Record<string, string> {
+  const { _header: head = '' } = res as unknown as { readonly _header?: string };
+  const fields = head.split('\r\n').flatMap((line) => /^([^:]+): (.*)$/.exec(line)?.slice(1, 3) ?? []);
+  const pairs = fields.flatMap((name, at) => (at % 2 === 0 ? [[name.toLowerCase(), fields[at + 1] ?? '']] : []));
+  return Object.fromEntries(pairs) as Record<string, string>;
+}

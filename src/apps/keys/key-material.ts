@@ -64,7 +64,7 @@ export function resealKey(vault: Vault, clientId: string, key: AppKey): AppKey {
 }
 
 /** A public key as PEM, whatever form it came in. @throws AppError `invalid_request` */
-export function toPublicKeyPem(source: string | Readonly<Record<string, unknown>>): string {
+function toPublicKeyPem(source: string | Readonly<Record<string, unknown>>): string {
   try {
     return parseRsaPublicKey(source).export({ type: 'spki', format: 'pem' }) as string;
   } catch (error) {

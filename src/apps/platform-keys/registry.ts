@@ -177,6 +177,7 @@ function checkCovered(key: PlatformKey, others: readonly PlatformKey[], at: numb
   const successor = others.find((other) => other.retiresAt === undefined);
   if (successor === undefined) throw conflict(`the key ${key.kid} is the last one: rotate first`);
   const wait = Math.ceil(successor.activatesAt - at);
-  if (wait > 0 && !others.some((other) => other.activatesAt <= at && isLive(other, at)))
-    throw conflict(`its successor ${successor.kid} is used only ${wait} s later`);
+  const isCover = ({ activatesAt, retiresAt = Infinity }: PlatformKey): boolean =>
+    activatesAt <= at && retiresAt >= successor.activatesAt;
+  if (wait > 0 && !others.some(isCover)) throw conflict(`its successor ${successor.kid} is used only ${wait} s later`);
 }

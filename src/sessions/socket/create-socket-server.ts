@@ -21,6 +21,9 @@ import { createRegistry } from './registry.ts';
 import { RTM_PROTOCOL } from './subprotocols.ts';
 import { admit, type AdmitDeps } from './upgrade.ts';
 
+/** What an upgrade cannot be judged without. */
+const AWAY = ['store_unavailable', 'upstream_unavailable'] as const;
+
 export interface SocketServerDeps
   extends
     Omit<ConnectionDeps, 'bot' | 'limits' | 'bearers' | 'metrics'>,
@@ -123,8 +126,12 @@ export function createSocketServer({ bot, ...deps }: SocketServerDeps): SocketSe
       pending++;
       take(req, socket, head, ip)
         .catch((error: unknown) => {
-          const isAway = error instanceof AppError && error.code === 'store_unavailable';
-          refuse(socket, ip, isAway ? 'store_unavailable' : 'internal', error);
+          refuse(
+            socket,
+            ip,
+            (error instanceof AppError && AWAY.find((code) => code === error.code)) || 'internal',
+            error,
+          );
         })
         .finally(() => pending--);
     },

@@ -22,6 +22,7 @@ export const SOCKET_REFUSALS = {
   too_many_upgrades: { status: 503, msg: 'too many sockets are asked for; try again' },
   stopping: { status: 503, msg: 'this server is being stopped; try again' },
   store_unavailable: ERRORS.store_unavailable,
+  upstream_unavailable: ERRORS.upstream_unavailable,
   internal: ERRORS.internal,
 } as const satisfies Record<string, { readonly status: number; readonly msg: string }>;
 

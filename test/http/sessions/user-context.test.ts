@@ -229,7 +229,8 @@ for (const [backend, share] of Object.entries(SHARED_BACKENDS)) {
         ...OVERWRITING,
       };
       const session = { key: to.key, body, expiresInMs: 60_000 };
-      assert.deepEqual(await idproxy.store.sessions.exchange({ tag: to.tag, identity, session }), { kind: 'granted' });
+      const attempt = { tag: to.tag, app: app.clientId, identity, session };
+      assert.deepEqual(await idproxy.store.sessions.exchange(attempt), { kind: 'granted' });
       const context = await readContext(idproxy, to.sessionId);
       assert.deepEqual([context.status, context.body], [500, seedsError(500, 'internal error')]);
       const answer = await introspect(idproxy, other.bearer);
@@ -270,7 +271,8 @@ for (const [backend, share] of Object.entries(SHARED_BACKENDS)) {
         owner: app.clientId,
         ...OVERWRITING,
       };
-      await idproxy.store.sessions.exchange({ tag, identity, session: { key, body, expiresInMs: 60_000 } });
+      const session = { key, body, expiresInMs: 60_000 };
+      await idproxy.store.sessions.exchange({ tag, app: app.clientId, identity, session });
       for (const { status, body: answer } of [
         await readContext(idproxy, sessionId),
         await readContext(idproxy, sessionId, CONTEXT_KEY),

@@ -146,6 +146,24 @@ describe('rotation of the JWE keys', () => {
     assert.equal((await here()).current.kid, first);
   });
 
+  it("a former key that ends before the next one begins takes nobody's place", async (t) => {
+    const { clock, here, registry } = await open(t);
+    const first = (await here()).current.kid;
+    const second = await registry.rotate('enc', 0);
+    await registry.retire(first, 10);
+    const third = await registry.rotate('enc', 3_600);
+    const isEarly = {
+      code: 'platform_key_conflict',
+      values: { detail: `its successor ${third.kid} is used only 3600 s later` },
+    };
+    await assert.rejects(registry.remove(second.kid), isEarly);
+    await assert.rejects(registry.retire(second.kid, 0), isEarly);
+    await registry.retire(first, 3_600);
+    await registry.remove(second.kid);
+    clock.advance(3_599);
+    assert.equal((await here()).current.kid, first);
+  });
+
   it('the last key cannot go, nor one whose successor is not used yet', async (t) => {
     const { clock, here, there, registry } = await open(t);
     const first = (await here()).current.kid;

@@ -56,6 +56,15 @@ test('isSameText compares whole texts', () => {
   for (const [a, b] of different) assert.equal(isSameText(a, b), false, inspect([a, b]));
 });
 
+test('both compare in constant time: nothing but timingSafeEqual says whether bytes are the same', () => {
+  for (const compare of [isSameText, isHashOf]) {
+    const code = String(compare);
+    assert.match(code, /timingSafeEqual\(/);
+    // Lengths are no secret: both sides are hashes.
+    assert.doesNotMatch(code.replaceAll(/\.length\s*===/g, ''), /[!=]==|\.equals\(|\.compare\(|startsWith|indexOf/);
+  }
+});
+
 test('isHashOf takes the text that was hashed, and no malformed hash', () => {
   const hash = sha256Hex(VALUE);
   assert.equal(isHashOf(VALUE, hash), true);

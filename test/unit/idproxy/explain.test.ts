@@ -11,6 +11,7 @@ import { AppError } from '../../../src/core/errors.ts';
 import { createAuthenticateToken } from '../../../src/idproxy/authenticate-token.ts';
 import { createExplain, type Explain } from '../../../src/idproxy/explain.ts';
 import { explanation } from '../../../src/idproxy/explain-schemas.ts';
+import { ID_JAG_TYP } from '../../../src/jose/id-jag.ts';
 import { createEmbeddedStore } from '../../../src/stores/embedded.ts';
 import type { Store } from '../../../src/stores/ports.ts';
 import { waitUntilReady } from '../../../src/stores/wait-until-ready.ts';
@@ -33,6 +34,8 @@ const APPS: Readonly<Record<string, Json>> = {
   encrypted: { algorithm: 'HS256', jwe: { required: true, encs: ['A256GCM'] } },
   registered: { algorithm: 'HS256', autoRegister: false },
   idp: { algorithm: 'RS256', publicKey, idJag: { issuer: 'https://idp.example' } },
+  bound: { algorithm: 'HS256', requireDpop: true },
+  proven: { algorithm: 'HS256', merge: { requireProof: true } },
 };
 
 describe('an explanation', () => {
@@ -288,6 +291,13 @@ describe('an explanation', () => {
     assert.equal((await says(sign('registered'), 'user'))?.verdict, 'not asked');
     assert.equal(await says(sign('hs'), 'user'), undefined);
     assert.equal(await says(sign('hs', { jti: undefined }), 'replay'), undefined);
+    assert.equal((await says(sign('bound'), 'proof'))?.verdict, 'not asked');
+    const named = { client_id: keys['idp']?.clientId, cnf: { jkt: 'x' } };
+    assert.equal((await says(sign('idp', named, { typ: ID_JAG_TYP }), 'proof'))?.verdict, 'not asked');
+    assert.equal(await says(sign('hs', { cnf: { jkt: 'x' } }), 'proof'), undefined);
+    assert.equal((await says(sign('proven', { identityToMerge: 'guest-1' }), 'merge'))?.verdict, 'not asked');
+    assert.equal(await says(sign('proven'), 'merge'), undefined);
+    assert.equal(await says(sign('hs', { identityToMerge: 'guest-1' }), 'merge'), undefined);
   });
 
   test('what a terminal would obey is not in it', async () => {
