@@ -31,8 +31,8 @@ export const list = () =>
 /** A value that must never print. */
 export const secret = () => z.string().transform((text) => new Secret(text));
 
-/** The shortest token that is taken, in characters: 16 random ones of base64url have 96 bits. */
-export const MIN_TOKEN_LENGTH = 16;
+/** The shortest token that is taken, in characters, as for client secrets: 256 bits where all of them count. 43 random ones of base64url have as many. */
+export const MIN_TOKEN_LENGTH = 32;
 /** Characters of a token that differ, at least: fewer are a pattern. */
 export const MIN_TOKEN_CHARACTERS = 6;
 

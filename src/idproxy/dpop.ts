@@ -18,7 +18,7 @@ export interface KeyProof {
   /** The key's thumbprint (RFC 7638). */
   readonly jkt: string;
   /**
-   * Uses the proof up. Comes after all other checks, so that no refused request burns one.
+   * Uses the proof up. Comes after all checks but those of the exchange itself, so that no request that is refused for what it says burns one.
    * @throws AppError `dpop_proof_replayed`, `store_unavailable`
    */
   use(): Promise<void>;

@@ -12,6 +12,7 @@ import { createEmbeddedDocuments } from './embedded-documents.ts';
 import { createEmbeddedEndings } from './embedded-endings.ts';
 import { createGroupCommit } from './embedded-group-commit.ts';
 import { createEmbeddedIdentities } from './embedded-identities.ts';
+import { useWriteAheadLog } from './embedded-journal.ts';
 import { createEmbeddedPresence } from './embedded-presence.ts';
 import { prepareSchema } from './embedded-schema.ts';
 import { createEmbeddedSealed } from './embedded-sealed.ts';
@@ -44,7 +45,8 @@ export function createEmbeddedStore({ path, clock, monotonicMs = () => performan
   closeSync(openSync(path, 'a', 0o600));
   const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
-    db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=FAST;');
+    useWriteAheadLog(db, BUSY_TIMEOUT_MS);
+    db.exec('PRAGMA synchronous=FULL; PRAGMA secure_delete=FAST;');
     prepareSchema(db);
   } catch (error) {
     db.close();

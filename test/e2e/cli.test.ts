@@ -92,7 +92,7 @@ const BAD: Readonly<Record<string, { args: readonly string[]; env: Record<string
       says: [
         'COUNTERSIGN_ISSUER_PORT: must be from 0 to 65535',
         'COUNTERSIGN_STORE: must be one of embedded, redis',
-        'COUNTERSIGN_ADMIN_TOKEN: must have at least 16',
+        'COUNTERSIGN_ADMIN_TOKEN: must have at least 32',
         'COUNTERSIGN_LOG_LEVEL: must be one of',
         'COUNTERSIGN_TYPO: there is no such setting',
         'COUNTERSIGN_CORS_ORIGINS: must be origins',

@@ -10,7 +10,7 @@ import { startChild, waitUntilReady } from '../support/child.ts';
 import { listOperations, type Operation, readOpenapi } from '../support/openapi.ts';
 import { type CountersignProcess, createTempFolder, getFreePort, startCountersign } from '../support/processes.ts';
 
-const ADMIN_TOKEN = 'the-admin-token-of-the-samples';
+const ADMIN_TOKEN = 'the-admin-token-of-the-samples-000';
 
 /** What others need comes first, what takes it away last. */
 const ORDER: Readonly<Record<string, number>> = {

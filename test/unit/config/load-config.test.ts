@@ -162,7 +162,7 @@ describe('loadConfig', () => {
 
     const good = {
       ...ISSUER,
-      COUNTERSIGN_ADMIN_TOKEN: 'adm1n-t0ken-of-22-characters',
+      COUNTERSIGN_ADMIN_TOKEN: 'adm1n-t0ken-of-32-characters-000',
       COUNTERSIGN_BOT_WEBHOOK_SECRET: WEBHOOK['COUNTERSIGN_BOT_WEBHOOK_SECRET'],
       COUNTERSIGN_REDIS_URL: 'redis://:r3dis-password@10.0.0.1:6379/2',
       COUNTERSIGN_PRIVATE_KEY_FILE: createFile('private.pem', 'pr1vate-key'),
@@ -284,7 +284,12 @@ describe('loadConfig', () => {
   });
 
   it('takes no short and no patterned token', () => {
-    const tokens = { 'a-t0ken-of-16-ch': 0, 'a-t0ken-of-15-c': 1, ['a'.repeat(43)]: 1, ['abcab'.repeat(9)]: 1 };
+    const tokens = {
+      'a-t0ken-of-32-characters-00000xy': 0,
+      'a-t0ken-of-31-characters-0000xy': 1,
+      ['a'.repeat(43)]: 1,
+      ['abcab'.repeat(9)]: 1,
+    };
     for (const name of ['COUNTERSIGN_ADMIN_TOKEN', 'COUNTERSIGN_METRICS_TOKEN']) {
       for (const [token, count] of Object.entries(tokens)) {
         assert.equal(findProblems({ [name]: token }, 'idproxy').length, count, `${name} ${token}`);
