@@ -7,7 +7,7 @@ import type { Example, Language, Step } from './markdown-examples.ts';
 import { type CountersignProcess, createTempFolder, getFreePort, startCountersign } from './processes.ts';
 
 const BLOCK_TIMEOUT_MS = 30_000;
-const ADMIN_TOKEN = 'an-admin-token-for-the-examples';
+const ADMIN_TOKEN = 'an-admin-token-for-the-examples-000';
 /** The ports of the documents: issuer, idproxy, a gateway's callers and agents, an application of the reader's. */
 const DEFAULT_PORTS = ['3000', '4000', '8081', '8443', '9000'] as const;
 const DEFAULT_PORT = new RegExp(
