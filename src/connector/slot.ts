@@ -90,7 +90,7 @@ export class Slot {
       if (this.#stopped.aborted) return;
       this.state = 'connecting';
       if (reason === 'closed') await this.#mourn(link);
-      else if (reason === 'draining') await this.#sleep(toReconnectDelayMs(0, this.#deps.random));
+      else if (reason === 'draining') await this.#waitToDial(toReconnectDelayMs(0, this.#deps.random));
     }
   }
 
@@ -153,6 +153,10 @@ export class Slot {
     if (closed?.code === 'unauthorized') this.#failures = Math.max(this.#failures, HOPELESS);
     const ms = toReconnectDelayMs(this.#failures++, this.#deps.random, closed?.retryAfterMs);
     this.state = 'waiting';
+    await this.#waitToDial(ms);
+  }
+
+  async #waitToDial(ms: number): Promise<void> {
     this.#deps.log.debug('waits before the next dial', { ms });
     await this.#sleep(ms);
   }

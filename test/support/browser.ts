@@ -51,7 +51,7 @@ interface Waiter {
   readonly found: (exchange: Exchange) => void;
 }
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 30_000;
 
 /**
  * What the published chat client throws by itself, whoever its server is: with each message that it has drawn it looks

@@ -10,7 +10,7 @@ export const HISTORY_PATH = '/api/botmessages/rtm';
 /** What the sandbox bot says in a new conversation, and never again. */
 export const GREETING = 'Say something, or ask one of these:';
 
-const WAIT_MS = 10_000;
+const WAIT_MS = 30_000;
 
 /** One web socket of a page. */
 export interface SocketSeen {
