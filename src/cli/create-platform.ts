@@ -103,15 +103,18 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
     readingActs: AUDITED_READS,
     nameForms: NAME_FORMS,
   });
-  const app = createApp({ ...deps, name: 'idproxy', checks }, (server) => {
+  const cors = allowOrigins(settings.cors);
+  const mount = (server: Express): void => {
     // Before CORS: no page of another origin has any business here.
     server.use('/admin', audited.recordRefusals, ...guardAdmin({ ...settings, ...deps }), audited.recordActs);
     server.use(...idproxy.adminRoutes, ...sessions.adminRoutes, ...gatewayAdmin.routes);
     server.use(...createServiceIdentityRoutes({ identities: deps.serviceIdentities ?? NO_IDENTITIES }));
     server.use(...createAuditRoutes({ audit: store.audit }));
-    server.use(allowOrigins(settings.cors));
+    server.use(cors);
     server.use(...idproxy.routes, ...sessions.routes);
-  });
+  };
+  const shortcuts = idproxy.shortcuts.map((shortcut) => ({ ...shortcut, cors }));
+  const app = createApp({ ...deps, name: 'idproxy', checks }, mount, shortcuts);
   return {
     app,
     keyring,

@@ -1,8 +1,10 @@
-import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
+
+import { createRandomText } from './random.ts';
 
 /** 128 random bits of an anonymous identity, as 22 base64url characters. */
 export function createAnonymousIdentity(): string {
-  return randomBytes(16).toString('base64url');
+  return createRandomText(16, 'base64url');
 }
 
 /** A client id in the platform's form, `cs-<uuid>`. */
@@ -12,7 +14,7 @@ export function createClientId(): string {
 
 /** `bytes` random bytes as base64url, for keys and tokens. */
 export function createToken(bytes: number): string {
-  return randomBytes(bytes).toString('base64url');
+  return createRandomText(bytes, 'base64url');
 }
 
 /** A fresh `jti`: a version 4 UUID, 122 random bits (RFC 9562 §5.4). */
@@ -25,13 +27,12 @@ export function createJti(): string {
  * (RFC 9562 §5.8, version 8: the first 122 free bits of an HMAC-SHA-256).
  */
 export function toStableUuid(key: Uint8Array, ...parts: string[]): string {
-  const mac = createHmac('sha256', key);
-  for (const part of parts) mac.update(`${Buffer.byteLength(part)}:`).update(part);
-  const bytes = mac.digest().subarray(0, 16);
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = bytes.toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  let input = '';
+  for (const part of parts) input += `${Buffer.byteLength(part)}:${part}`;
+  // As one text in and one text out: half of what the same digest costs in pieces and as bytes.
+  const hex = createHmac('sha256', key).update(input).digest('hex');
+  const variant = ((Number.parseInt(hex.charAt(16), 16) & 0x3) | 0x8).toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 /** A stored identity's id as clients know it. */

@@ -6,6 +6,7 @@ import qs from 'qs';
 
 import { AppError } from '../core/errors.ts';
 import { JsonError, type JsonObject, parseJsonObject } from '../core/json.ts';
+import { readAhead } from './ahead.ts';
 
 /** Brackets inside each other in a form field's name: `botInfo[customData][a]`. */
 const MAX_FORM_DEPTH = 5;
@@ -32,7 +33,7 @@ const PARSERS: Readonly<Record<string, Parser>> = {
  */
 export function readBody(maxBytes: number): RequestHandler {
   return async function readBodyHandler(req, _res, next) {
-    req.body = await parseBody(req, maxBytes);
+    if (readAhead(req) === undefined) req.body = await parseBody(req, maxBytes);
     next();
   };
 }
@@ -62,7 +63,8 @@ export function discardBody(req: IncomingMessage): Promise<void> {
   });
 }
 
-async function parseBody(req: IncomingMessage, maxBytes: number): Promise<JsonObject> {
+/** What {@link readBody} reads. @throws AppError `malformed_body`, `body_too_large`, `unsupported_media_type`, `unsupported_encoding` */
+export async function parseBody(req: IncomingMessage, maxBytes: number): Promise<JsonObject> {
   const { 'content-length': length, 'transfer-encoding': transfer, 'content-encoding': encoding } = req.headers;
   if (transfer === undefined && (length === undefined || length === '0')) return {};
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw new AppError('unsupported_encoding');
@@ -75,6 +77,7 @@ async function parseBody(req: IncomingMessage, maxBytes: number): Promise<JsonOb
 }
 
 function selectParser(contentType: string): Parser {
+  if (contentType === 'application/json') return parseJson;
   const [type = '', ...parameters] = contentType.toLowerCase().split(';');
   const mediaType = type.trim();
   const charset = parameters.map((parameter) => parameter.trim()).find((parameter) => parameter.startsWith('charset='));

@@ -15,6 +15,7 @@ import { createHealthRouter, type HealthDeps } from './health.ts';
 import { type ErrorRenderer, sendError, toSeedsError } from './respond.ts';
 import { setSecurityHeaders } from './security-headers.ts';
 import { setSharedCounters, type SharedCounters } from './shared-counters.ts';
+import { type Shortcut, takeShortcuts } from './shortcuts.ts';
 
 export type { Express } from 'express';
 
@@ -34,8 +35,8 @@ export interface AppDeps extends HealthDeps {
   readonly sharedCounters?: SharedCounters | undefined;
 }
 
-/** An Express app with everything that belongs around the routes that `mount` adds. Opens nothing. */
-export function createApp(deps: AppDeps, mount: (app: Express) => void): Express {
+/** An Express app with everything that belongs around the routes that `mount` adds, and shortcuts to some of them. Opens nothing. */
+export function createApp(deps: AppDeps, mount: (app: Express) => void, shortcuts: readonly Shortcut[] = []): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -57,6 +58,8 @@ export function createApp(deps: AppDeps, mount: (app: Express) => void): Express
   mount(app);
   app.use(refuseUnknownPath);
   app.use(handleErrors(toSeedsError, deps.errorField));
+  // What counts together with others asks them each time: beside that, nothing is saved.
+  if (deps.sharedCounters === undefined) takeShortcuts(app, shortcuts, deps);
   return app;
 }
 

@@ -35,6 +35,11 @@ export function holdFields(app: Express): void {
   });
 }
 
+/** Whether an answer is one of an app that holds fields. */
+export function holdsFields(res: ServerResponse): boolean {
+  return (res as HoldingResponse)[HOLDS] === true;
+}
+
 /**
  * Adds fields that every answer has; each name is added once. What a handler sets under the same name takes their place, but `Vary`
  * grows.

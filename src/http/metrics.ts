@@ -1,5 +1,9 @@
+import type { ServerResponse } from 'node:http';
+
 import type { RequestHandler } from 'express';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+import { readAhead } from './ahead.ts';
 
 /** Bounds of the duration histogram, in seconds. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -9,6 +13,8 @@ export interface Metrics {
   readonly registry: Registry;
   /** Counts and times the requests of one server. */
   observeRequests(server: string): RequestHandler;
+  /** Counts and times requests of one route that a server answers past {@link Metrics.observeRequests}, in milliseconds. */
+  observeRoute(server: string, route: string): (res: ServerResponse, ms: number) => void;
   /** Counts assertions by outcome: `granted`, `reused`, or the code of the refusal. */
   countAssertion(outcome: string): void;
   /** Counts minted tokens by outcome: `minted`, or the code of the refusal. */
@@ -69,23 +75,24 @@ export function createMetrics(): Metrics {
     return (outcome) => counter.inc({ outcome });
   };
 
+  const observe = (server: string, method: string, route: string, res: ServerResponse, ms: number): void => {
+    requests.inc({ server, method, route, status: res.writableEnded ? res.statusCode : 'aborted' });
+    durations.observe({ server, route }, ms / 1000);
+  };
+
   return {
     registry,
     observeRequests: (server) =>
       function observeRequestHandler(req, res, next) {
-        const startedAt = performance.now();
+        const startedAtMs = readAhead(req)?.startedAtMs ?? performance.now();
         res.once('close', () => {
           const route = String((req.route as { path?: string | string[] } | undefined)?.path ?? 'unmatched');
-          requests.inc({
-            server,
-            method: KNOWN_METHODS.has(req.method) ? req.method : 'other',
-            route,
-            status: res.writableEnded ? res.statusCode : 'aborted',
-          });
-          durations.observe({ server, route }, (performance.now() - startedAt) / 1000);
+          const method = KNOWN_METHODS.has(req.method) ? req.method : 'other';
+          observe(server, method, route, res, performance.now() - startedAtMs);
         });
         next();
       },
+    observeRoute: (server, route) => (res, ms) => observe(server, 'POST', route, res, ms),
     countAssertion: createOutcomes('countersign_assertions_total', 'Assertions presented, by outcome.'),
     countMint: createOutcomes('countersign_mints_total', 'Tokens asked for at the issuer, by outcome.'),
     countSocketFrame: (direction) => frames.inc({ direction }),

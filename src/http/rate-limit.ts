@@ -1,9 +1,10 @@
 import type { NextFunction, Request, RequestHandler } from 'express';
-import { rateLimit } from 'express-rate-limit';
+import { MemoryStore, rateLimit } from 'express-rate-limit';
 
 import { systemClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { toAddressKey } from './address-limit.ts';
+import { readAhead } from './ahead.ts';
 import { getSharedCounters, type SharedCounters } from './shared-counters.ts';
 
 const WINDOW_MS = 60_000;
@@ -16,12 +17,26 @@ export interface RateLimitOptions {
   readonly refusal: 'busy' | 'rate_limited';
 }
 
+/** One limit, for Express and for what is answered before it. */
+export interface RateLimit {
+  readonly handler: RequestHandler;
+  /** Counts a request in this process's memory. @returns false where it is one too many; the handler refuses it then */
+  admits(req: Request): Promise<boolean>;
+}
+
+/** {@link createRateLimit} where Express alone answers. */
+export const limitRate = (options: RateLimitOptions): RequestHandler => createRateLimit(options).handler;
+
 /**
  * Limits requests by caller address, each use of this function with counters of its own: in this process's memory, and where the
  * app shares its counters, besides with the other processes. Those are asked only for what the own memory lets pass.
  */
-export function limitRate({ perMinute, refusal }: RateLimitOptions): RequestHandler {
+export function createRateLimit({ perMinute, refusal }: RateLimitOptions): RateLimit {
+  const store = new MemoryStore();
   const limitHere = rateLimit({
+    store,
+    // A shortcut has counted it.
+    skip: (req) => readAhead(req) !== undefined,
     windowMs: WINDOW_MS,
     limit: perMinute,
     standardHeaders: false,
@@ -41,12 +56,15 @@ export function limitRate({ perMinute, refusal }: RateLimitOptions): RequestHand
     const seconds = Math.max(1, Math.ceil(leftMs / 1000));
     next(count > perMinute ? new AppError(refusal, { values: { seconds } }) : undefined);
   };
-  return function limitRequests(req, res, next) {
-    void limitHere(req, res, (error?: unknown) => {
-      const counters = error === undefined ? getSharedCounters(req) : undefined;
-      if (counters === undefined) next(error);
-      else void limitTogether(req, counters, next);
-    });
+  return {
+    admits: async (req) => (await store.increment(toAddressKey(req.ip))).totalHits <= perMinute,
+    handler: function limitRequests(req, res, next) {
+      void limitHere(req, res, (error?: unknown) => {
+        const counters = error === undefined ? getSharedCounters(req) : undefined;
+        if (counters === undefined) next(error);
+        else void limitTogether(req, counters, next);
+      });
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 
 import { AppError, type ErrorCode, ERRORS, type ErrorRow } from '../core/errors.ts';
 import { isLoopbackAddress } from '../core/loopback.ts';
@@ -15,6 +15,8 @@ const WINDOW_MS = 60_000;
 export interface RefusedAssertions {
   /** For the beginning of a route that takes assertions. All of them count together. */
   limit(refusal: RateLimitOptions['refusal']): RequestHandler;
+  /** Whether that limit refuses the request. */
+  isBarred(req: Request): boolean;
 }
 
 export interface RefusedAssertionsDeps {
@@ -30,15 +32,22 @@ export interface RefusedAssertionsDeps {
  */
 export function createRefusedAssertions({ perMinute, ...deps }: RefusedAssertionsDeps): RefusedAssertions {
   const counter = createWindowCounter({ windowMs: WINDOW_MS, ...deps });
+  const keyOf = ({ ip }: Request): string | undefined =>
+    perMinute === 0 || ip === undefined || isLoopbackAddress(ip) ? undefined : toAddressKey(ip);
+  const isOver = (key: string): boolean => counter.count(key) >= perMinute;
   return {
+    isBarred: (req) => {
+      const key = keyOf(req);
+      return key !== undefined && isOver(key);
+    },
     limit: (refusal) =>
       function limitRefusedAssertions(req, res, next) {
-        if (perMinute === 0 || req.ip === undefined || isLoopbackAddress(req.ip)) {
+        const key = keyOf(req);
+        if (key === undefined) {
           next();
           return;
         }
-        const key = toAddressKey(req.ip);
-        if (counter.count(key) >= perMinute) {
+        if (isOver(key)) {
           throw new AppError(refusal, {
             values: { seconds: counter.secondsLeft() },
             detail: 'too many refused assertions of this address',

@@ -29,7 +29,11 @@ export const toOauthError: ErrorRenderer = (error) => {
 
 /** Answers JSON that nobody may store. */
 export function sendJson(res: Response, status: number, body: object): void {
-  const text = JSON.stringify(body);
+  sendJsonText(res, status, JSON.stringify(body));
+}
+
+/** The same for a body that is JSON already. */
+export function sendJsonText(res: Response, status: number, text: string): void {
   writeFields(res, status, [
     'Content-Type',
     'application/json; charset=utf-8',

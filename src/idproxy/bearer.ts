@@ -1,5 +1,6 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { createHash, createHmac, hash } from 'node:crypto';
 
+import { createRandomText } from '../core/random.ts';
 import type { SessionName } from '../stores/ports.ts';
 
 /**
@@ -15,17 +16,17 @@ const BEARER = /^cs1_(dpop_)?([0-9a-f]{4})_[\w-]{43}$/;
 const TAG_BYTES = 2;
 const SECRET_BYTES = 32;
 
-const toBearer = (tag: string, secret: Buffer, isBound: boolean): Bearer =>
-  parse(`cs1_${isBound ? 'dpop_' : ''}${tag}_${secret.toString('base64url')}`, tag, isBound);
+const toBearer = (tag: string, secret: string, isBound: boolean): Bearer =>
+  parse(`cs1_${isBound ? 'dpop_' : ''}${tag}_${secret}`, tag, isBound);
 
 /** A tag for an assertion without a `jti`. */
 export function createTag(): string {
-  return randomBytes(TAG_BYTES).toString('hex');
+  return createRandomText(TAG_BYTES, 'hex');
 }
 
 /** A fresh random bearer. */
 export function createBearer(tag: string, isBound = false): Bearer {
-  return toBearer(tag, randomBytes(SECRET_BYTES), isBound);
+  return toBearer(tag, createRandomText(SECRET_BYTES, 'base64url'), isBound);
 }
 
 /**
@@ -44,7 +45,7 @@ export function deriveBearer(
   const digest = createHash('sha256').update(signingInput).digest();
   const mac = createHmac('sha256', key).update(replayKey).update('\n').update(digest);
   if (jkt !== undefined) mac.update(jkt);
-  return toBearer(tag, mac.digest(), jkt !== undefined);
+  return toBearer(tag, mac.digest('base64url'), jkt !== undefined);
 }
 
 /** A presented bearer. @returns undefined where the text cannot be one */
@@ -54,5 +55,5 @@ export function parseBearer(text: string): Bearer | undefined {
 }
 
 function parse(text: string, tag: string, isBound: boolean): Bearer {
-  return { text, tag, key: createHash('sha256').update(text).digest('base64url'), isBound };
+  return { text, tag, key: hash('sha256', text, 'base64url'), isBound };
 }

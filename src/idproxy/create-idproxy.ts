@@ -13,6 +13,7 @@ import type { KeyList } from '../http/key-list.ts';
 import type { Metrics } from '../http/metrics.ts';
 import { createRefusedAssertions, FAILED_ASSERTIONS_PER_MINUTE } from '../http/refused-assertions.ts';
 import type { SharedCounters } from '../http/shared-counters.ts';
+import type { RouteShortcut } from '../http/shortcuts.ts';
 import type { GetText } from '../http/outbound/get-text.ts';
 import type { Keyring } from '../jose/keyring.ts';
 import type { Store } from '../stores/ports.ts';
@@ -71,6 +72,7 @@ export interface Idproxy {
   /** What the admin alone may call. */
   readonly adminRoutes: Routes;
   readonly routes: Routes;
+  readonly shortcuts: readonly RouteShortcut[];
   readonly directory: AppDirectory;
   /** The platform's keys. @throws AppError where the store is away or was filled under another master key */
   readonly keyring: () => Promise<Keyring>;
@@ -135,6 +137,8 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
     keyring,
     clock,
   };
+  const client = createClientRoutes(shared);
+  const oauth = createOauthRoutes(shared);
   return {
     adminRoutes: [
       ...createAppRoutes({ registry, appKeys: createAppKeys({ documents, vault, clock }), keyring, logger }),
@@ -143,7 +147,8 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
         explain: createExplain({ directory, keyring, authenticateToken, clock, issuer: publicUrl }),
       }),
     ],
-    routes: [createClientRoutes(shared), createOauthRoutes(shared)],
+    routes: [client.router, oauth.router],
+    shortcuts: [...client.shortcuts, ...oauth.shortcuts],
     directory,
     keyring,
     findSession,

@@ -5,7 +5,7 @@ import { createCallerCheck } from './caller-auth.ts';
 import { createClaimsSource } from './claims-source.ts';
 import { createIssueAssertion } from './issue-assertion.ts';
 import { createMinter } from './mint.ts';
-import { createIssuerRouter } from './routes.ts';
+import { createIssuerRoutes } from './routes.ts';
 import type { IssuerDeps, IssuerSettings } from './settings.ts';
 
 /**
@@ -25,7 +25,7 @@ export async function createIssuerApp(settings: IssuerSettings, deps: IssuerDeps
     mint: createMinter({ ...settings, clock: deps.clock, signer, ...(encrypter && { encrypter }) }),
     ...(findClaims && { findClaims }),
   });
-  const routes = createIssuerRouter({
+  const { router, shortcuts } = createIssuerRoutes({
     issueAssertion,
     metrics: deps.metrics,
     rateLimitPerMinute: settings.rateLimitPerMinute,
@@ -37,8 +37,9 @@ export async function createIssuerApp(settings: IssuerSettings, deps: IssuerDeps
       'COUNTERSIGN_CALLER_AUTH=open: the issuer signs for ANY identity that ANYONE asks for. Never let others reach it.',
     );
   }
-  return createApp({ ...deps, name: 'issuer' }, (app) => {
-    app.use(routes);
+  const mount = (app: Express): void => {
+    app.use(router);
     deps.mountMore?.(app);
-  });
+  };
+  return createApp({ ...deps, name: 'issuer' }, mount, shortcuts);
 }

@@ -1,4 +1,4 @@
-import { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
+import { type ErrorRequestHandler, Router } from 'express';
 
 import { toAppError } from '../core/errors.ts';
 import { noteCaller } from '../http/access-log.ts';
@@ -7,8 +7,8 @@ import { checkShape } from '../http/check.ts';
 import { allowOrigins, type CorsPolicy } from '../http/cors.ts';
 import { allowOnly } from '../http/refusals.ts';
 import type { Metrics } from '../http/metrics.ts';
-import { limitRate } from '../http/rate-limit.ts';
-import { sendJson } from '../http/respond.ts';
+import { createRateLimit } from '../http/rate-limit.ts';
+import { type Answer, answerJson, type Shortcut } from '../http/shortcuts.ts';
 import type { IssueAssertion } from './issue-assertion.ts';
 import { type MintResponse, mintRequestSchema } from './schemas.ts';
 
@@ -26,25 +26,33 @@ export interface IssuerRoutesDeps {
 }
 
 /** `POST` on each of {@link MINT_PATHS}. CORS comes first, so that every failure can be read by a page. */
-export function createIssuerRouter({ issueAssertion, metrics, cors, rateLimitPerMinute }: IssuerRoutesDeps): Router {
-  const mintHandler: RequestHandler = async (req, res) => {
+export function createIssuerRoutes(deps: IssuerRoutesDeps): {
+  readonly router: Router;
+  readonly shortcuts: readonly Shortcut[];
+} {
+  const { issueAssertion, metrics, rateLimitPerMinute } = deps;
+  const mint: Answer = async (req, res) => {
     const { jwt, callerLabel } = await issueAssertion(req, checkShape(mintRequestSchema, req.body));
     if (callerLabel !== undefined) noteCaller(res, callerLabel);
     metrics.countMint('minted');
-    sendJson(res, 200, { jwt } satisfies MintResponse);
+    return { jwt } satisfies MintResponse;
   };
   const countFailure: ErrorRequestHandler = (error: unknown, _req, _res, next) => {
     metrics.countMint(toAppError(error).code);
     next(error);
   };
   // One limiter for both paths: an address has one allowance.
-  const limit = limitRate({ perMinute: rateLimitPerMinute, refusal: 'busy' });
-  const read = readBody(MAX_MINT_BODY_BYTES);
+  const limit = createRateLimit({ perMinute: rateLimitPerMinute, refusal: 'busy' });
+  const cors = allowOrigins(deps.cors);
 
   const router = Router({ caseSensitive: true });
-  router.use(allowOrigins(cors));
+  router.use(cors);
   for (const path of MINT_PATHS) {
-    router.route(path).post(limit, read, mintHandler, countFailure).all(allowOnly('POST, OPTIONS'));
+    const handlers = [limit.handler, readBody(MAX_MINT_BODY_BYTES), answerJson(mint)];
+    router.route(path).post(handlers, countFailure).all(allowOnly('POST, OPTIONS'));
   }
-  return router;
+  const shortcuts = MINT_PATHS.map((path) => {
+    return { targets: [path, `${path}/`], route: path, cors, limit, maxBodyBytes: MAX_MINT_BODY_BYTES, answer: mint };
+  });
+  return { router, shortcuts };
 }

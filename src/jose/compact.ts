@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 import { JsonError, type JsonObject, parseJsonObject } from '../core/json.ts';
 import { MAX_HEADER_BYTES, MAX_TOKEN_BYTES } from './limits.ts';
 import { TokenError } from './token-error.ts';
@@ -23,8 +25,6 @@ export interface CompactJwe {
 /** Segments of each serialization (RFC 7515 §3.1, RFC 7516 §3.1). */
 const KINDS: Readonly<Record<number, 'jws' | 'jwe'>> = { 3: 'jws', 5: 'jwe' };
 const MAX_SEGMENTS = 5;
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Takes a token apart, strictly: canonical base64url, JSON objects without duplicate members, no critical extension
@@ -64,14 +64,9 @@ export function toSegment(value: JsonObject): string {
 
 function parseObject(segment: string, part: 'header' | 'payload'): JsonObject {
   const bytes = parseBase64url(segment);
-  let text: string;
+  if (!isUtf8(bytes)) throw new TokenError(`the ${part} is not UTF-8`);
   try {
-    text = utf8.decode(bytes);
-  } catch {
-    throw new TokenError(`the ${part} is not UTF-8`);
-  }
-  try {
-    return parseJsonObject(text);
+    return parseJsonObject(bytes.toString());
   } catch (error) {
     if (error instanceof JsonError) throw new TokenError(`the ${part} ${error.message}`);
     throw error;

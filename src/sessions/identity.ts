@@ -63,21 +63,16 @@ export function createIdentities(key: Uint8Array): Identities {
     toClaim: ({ app, claims, verifiedAt }, proof) => {
       const { subject, isAnonymous, identityToMerge } = claims;
       const { clientId, merge, autoRegister, bearerLifetimeSeconds } = app;
-      return {
+      const claim = {
         ...create(clientId, subject, isAnonymous, verifiedAt),
         mayCreate: isAnonymous || autoRegister,
         activeMs: (bearerLifetimeSeconds + CONVERSATION_GRACE_SECONDS) * 1000,
-        ...(identityToMerge !== undefined && {
-          merge: {
-            // SECURITY: taking a known identity is taking over an account; an anonymous user, who is gone in minutes, never does.
-            ids: (merge.allowKnown && !isAnonymous ? [true, false] : [true]).map((isAnon) =>
-              toId(clientId, identityToMerge, isAnon),
-            ),
-            needsProof: merge.requireProof,
-            ...(proof && { proof }),
-          },
-        }),
       };
+      if (identityToMerge === undefined) return claim;
+      // SECURITY: taking a known identity is taking over an account; an anonymous user, who is gone in minutes, never does.
+      const spaces = merge.allowKnown && !isAnonymous ? [true, false] : [true];
+      const ids = spaces.map((isAnon) => toId(clientId, identityToMerge, isAnon));
+      return { ...claim, merge: { ids, needsProof: merge.requireProof, ...(proof && { proof }) } };
     },
   };
 }

@@ -1,13 +1,14 @@
-import { Router, type RequestHandler } from 'express';
+import { Router } from 'express';
 
 import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import { readBody } from '../../http/body.ts';
 import { checkShape } from '../../http/check.ts';
 import { allowOnly } from '../../http/refusals.ts';
-import { limitRate } from '../../http/rate-limit.ts';
+import { createRateLimit, limitRate } from '../../http/rate-limit.ts';
 import type { RefusedAssertions } from '../../http/refused-assertions.ts';
 import { sendJson } from '../../http/respond.ts';
+import { type Answer, answerJson, type RouteShortcut } from '../../http/shortcuts.ts';
 import type { Keyring } from '../../jose/keyring.ts';
 import type { Authenticate, FindSession } from '../authenticate.ts';
 import type { Exchange } from '../exchange.ts';
@@ -34,32 +35,34 @@ export interface ClientRoutesDeps {
 }
 
 /** What the published clients and the holders of a bearer call; failures in the seeds' shape. */
-export function createClientRoutes(deps: ClientRoutesDeps): Router {
+export function createClientRoutes(deps: ClientRoutesDeps): {
+  readonly router: Router;
+  readonly shortcuts: readonly RouteShortcut[];
+} {
   const { exchange, authenticate, findSession, checkTrust, contexts, keyring, clock, publicUrl } = deps;
   const router = Router({ caseSensitive: true });
-  const guard = (): RequestHandler[] => [
-    deps.refusedAssertions.limit('busy'),
-    limitRate({ perMinute: deps.rateLimitPerMinute, refusal: 'busy' }),
-    readBody(MAX_CLIENT_BODY_BYTES),
+  const { limit: barRefused, isBarred } = deps.refusedAssertions;
+
+  const authorize: Answer = async (req) => {
+    const { assertion, identity_to_merge_token: mergeBearer } = checkShape(authorizeRequest, req.body);
+    return toAuthorizeResponse(await exchange(assertion, { mergeBearer }), clock.nowSeconds());
+  };
+  const jwtGrant: Answer = async (req) => {
+    const { assertion, botInfo = {}, identity_to_merge_token: mergeBearer } = checkShape(jwtGrantRequest, req.body);
+    const { taskBotId: botId, customData } = botInfo;
+    return toJwtGrantResponse(await exchange(assertion, { botId, customData, mergeBearer }));
+  };
+  const exchanges: readonly (readonly [targets: string[], answer: Answer])[] = [
+    [['/authorize'], authorize],
+    [['/api/oAuth/token/jwtgrant', '/api/1.1/oAuth/token/jwtgrant'], jwtGrant],
   ];
-
-  router
-    .route('/authorize')
-    .post(...guard(), async function authorize(req, res) {
-      const { assertion, identity_to_merge_token: mergeBearer } = checkShape(authorizeRequest, req.body);
-      const grant = await exchange(assertion, { mergeBearer });
-      sendJson(res, 200, toAuthorizeResponse(grant, clock.nowSeconds()));
-    })
-    .all(allowOnly('POST'));
-
-  router
-    .route(['/api/oAuth/token/jwtgrant', '/api/1.1/oAuth/token/jwtgrant'])
-    .post(...guard(), async function jwtGrant(req, res) {
-      const { assertion, botInfo = {}, identity_to_merge_token: mergeBearer } = checkShape(jwtGrantRequest, req.body);
-      const { taskBotId: botId, customData } = botInfo;
-      sendJson(res, 200, toJwtGrantResponse(await exchange(assertion, { botId, customData, mergeBearer })));
-    })
-    .all(allowOnly('POST'));
+  const shortcuts = exchanges.map(([targets, answer]) => {
+    const limit = createRateLimit({ perMinute: deps.rateLimitPerMinute, refusal: 'busy' });
+    const handlers = [barRefused('busy'), limit.handler, readBody(MAX_CLIENT_BODY_BYTES), answerJson(answer)];
+    const route = targets.length === 1 ? String(targets) : targets;
+    router.route(route).post(handlers).all(allowOnly('POST'));
+    return { targets, route, limit, isBarred, maxBodyBytes: MAX_CLIENT_BODY_BYTES, answer };
+  });
 
   router
     .route('/api/1.1/userinfo')
@@ -97,5 +100,5 @@ export function createClientRoutes(deps: ClientRoutesDeps): Router {
       sendJson(res, 200, toMetadata(publicUrl()));
     })
     .all(allowOnly('GET'));
-  return router;
+  return { router, shortcuts };
 }

@@ -6,9 +6,10 @@ import { checkShape } from '../../http/check.ts';
 import { handleErrors } from '../../http/create-app.ts';
 import { allowOnly, refuseUnknownPath } from '../../http/refusals.ts';
 import { readBearer, readDpopToken } from '../../http/credentials.ts';
-import { limitRate } from '../../http/rate-limit.ts';
+import { createRateLimit, limitRate } from '../../http/rate-limit.ts';
 import type { RefusedAssertions } from '../../http/refused-assertions.ts';
 import { sendJson, toOauthError } from '../../http/respond.ts';
+import { type Answer, answerJson, type RouteShortcut } from '../../http/shortcuts.ts';
 import type { SessionStore } from '../../stores/ports.ts';
 import type { FindSession } from '../authenticate.ts';
 import type { AccessTokens } from '../access-token.ts';
@@ -36,7 +37,10 @@ export interface OauthRoutesDeps {
 }
 
 /** `/oauth/*`: the token endpoint (RFC 7523, 8693, 9449), introspection (RFC 7662), revocation (RFC 7009); failures as in RFC 6749 §5.2. */
-export function createOauthRoutes(deps: OauthRoutesDeps): Router {
+export function createOauthRoutes(deps: OauthRoutesDeps): {
+  readonly router: Router;
+  readonly shortcuts: readonly RouteShortcut[];
+} {
   const { exchange, checkDpop, accessTokens, findSession, sessions, checkTrust, contexts, clock, publicUrl } = deps;
   const router = Router({ caseSensitive: true });
   const guard = (): RequestHandler[] => [
@@ -57,16 +61,18 @@ export function createOauthRoutes(deps: OauthRoutesDeps): Router {
     })
     .all(allowOnly('POST'));
 
+  const introspect: Answer = async (req) => {
+    const trust = checkTrust(req);
+    if (trust === 'none') refuseCaller(req);
+    const { token } = checkShape(tokenQuery, req.body);
+    const live = await findSession(await accessTokens.parse(token));
+    const context = live && trust === 'context' ? contexts.open(live.id, live.session.sealedContext) : undefined;
+    return toIntrospection(live, publicUrl(), context);
+  };
+  const limit = createRateLimit({ perMinute: deps.rateLimitPerMinute, refusal: 'rate_limited' });
   router
-    .route('/oauth/introspect')
-    .post(...guard(), async function introspect(req, res) {
-      const trust = checkTrust(req);
-      if (trust === 'none') refuseCaller(req);
-      const { token } = checkShape(tokenQuery, req.body);
-      const live = await findSession(await accessTokens.parse(token));
-      const context = live && trust === 'context' ? contexts.open(live.id, live.session.sealedContext) : undefined;
-      sendJson(res, 200, toIntrospection(live, publicUrl(), context));
-    })
+    .route(INTROSPECT)
+    .post(limit.handler, readBody(MAX_CLIENT_BODY_BYTES), answerJson(introspect))
     .all(allowOnly('POST'));
 
   router
@@ -83,5 +89,8 @@ export function createOauthRoutes(deps: OauthRoutesDeps): Router {
     .all(allowOnly('POST'));
 
   router.use('/oauth', refuseUnknownPath, handleErrors(toOauthError));
-  return router;
+  const introspection = { targets: [INTROSPECT], route: INTROSPECT, limit, maxBodyBytes: MAX_CLIENT_BODY_BYTES };
+  return { router, shortcuts: [{ ...introspection, answer: introspect }] };
 }
+
+const INTROSPECT = '/oauth/introspect';

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 
 import { type AppDeps, createApp } from '../../../src/http/create-app.ts';
 import { createMetrics, type Metrics } from '../../../src/http/metrics.ts';
+import type { Shortcut } from '../../../src/http/shortcuts.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../../src/http/server.ts';
 
 /** One line of the log. */
@@ -55,6 +56,7 @@ export async function startApp(
   mount: (app: Express) => void,
   deps: Partial<AppDeps> = {},
   options?: ServerOptions,
+  shortcuts: readonly Shortcut[] = [],
 ): Promise<AppUnderTest> {
   const { logger, lines, line } = createKeptLog();
   const metrics = createMetrics();
@@ -67,7 +69,7 @@ export async function startApp(
     trustProxy: false as const,
     ...deps,
   };
-  const server = await startServer(createApp(all, mount), { host: '127.0.0.1', port: 0 }, options);
+  const server = await startServer(createApp(all, mount, shortcuts), { host: '127.0.0.1', port: 0 }, options);
   t.after(() => server.close());
   return { server, url: server.url, port: server.port, metrics, lines, line };
 }
