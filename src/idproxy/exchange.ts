@@ -109,11 +109,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
     const mergeProof = mergeBearer === undefined ? undefined : await findMergeProof(mergeBearer, jkt);
     const identity = toIdentityClaim(verified, mergeProof);
     const { privateClaims, secureCustomData } = claims;
-    const sealedContext = contexts.seal(toSessionId(bearer), {
-      ...(privateClaims && { privateClaims }),
-      ...(secureCustomData && { secureCustomData }),
-      customData: unsigned,
-    });
+    const sealedContext = contexts.seal(toSessionId(bearer), { privateClaims, secureCustomData, customData: unsigned });
     const session = { ...toSession(verified, identity.id, sealedContext), ...(jkt !== undefined && { jkt }) };
     // Signed before anything is used up: whatever fails here has granted nothing.
     const accessToken = await toAccessToken(app, session, bearer);

@@ -18,10 +18,11 @@ import type { UserContext } from './user-context.ts';
 /** The one organisation of an installation and the account of an app, as published clients expect to see them. */
 const toOwner = (clientId: string) => {
   const account = toStableUuid(OWNER_KEY, clientId);
-  return { accountId: account, managedBy: account, orgId: `o-${toStableUuid(OWNER_KEY, 'organisation')}` };
+  return { accountId: account, managedBy: account, orgId: ORGANISATION };
 };
 /** Not a secret: these ids name nothing that is protected. */
 const OWNER_KEY = Buffer.from('countersign');
+const ORGANISATION = `o-${toStableUuid(OWNER_KEY, 'organisation')}`;
 
 /** `POST /authorize`. @param now - seconds since the epoch */
 export function toAuthorizeResponse({ accessToken, session }: Grant, now: number): AuthorizeResponse {

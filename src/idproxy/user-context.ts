@@ -26,9 +26,19 @@ export type UserContext = z.output<typeof userContext>;
 /** Encrypts what is known of a user, for one session alone. */
 export interface UserContexts {
   /** @returns undefined where nothing is known */
-  seal(sessionId: string, context: Partial<UserContext>): string | undefined;
+  seal(
+    sessionId: string,
+    context: { readonly [Member in keyof UserContext]?: JsonObject | undefined },
+  ): string | undefined;
   /** @throws AppError `internal` where it was sealed under another master key or for another session */
   open(sessionId: string, sealed: string | undefined): UserContext;
+}
+
+const MEMBERS = ['privateClaims', 'secureCustomData', 'customData'] as const satisfies readonly (keyof UserContext)[];
+
+function isEmpty(value: JsonObject): boolean {
+  for (const _ in value) return false;
+  return true;
 }
 
 const toPurpose = (sessionId: string): string => `user-context:${sessionId}`;
@@ -36,10 +46,12 @@ const toPurpose = (sessionId: string): string => `user-context:${sessionId}`;
 export function createUserContexts(vault: Vault): UserContexts {
   return {
     seal: (sessionId, context) => {
-      const known = Object.entries(context).filter(([, value]) => Object.keys(value ?? {}).length > 0);
-      return known.length === 0
-        ? undefined
-        : vault.seal(JSON.stringify(Object.fromEntries(known)), toPurpose(sessionId));
+      const known: Record<string, JsonObject> = {};
+      for (const name of MEMBERS) {
+        const value = context[name];
+        if (value !== undefined && !isEmpty(value)) known[name] = value;
+      }
+      return isEmpty(known) ? undefined : vault.seal(JSON.stringify(known), toPurpose(sessionId));
     },
     open: (sessionId, sealed) => {
       const empty = { privateClaims: {}, secureCustomData: {}, customData: {} };

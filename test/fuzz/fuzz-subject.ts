@@ -80,7 +80,7 @@ export async function createFuzzSubject(): Promise<FuzzSubject> {
     },
     tally: (what) => void tallies.set(what, (tallies.get(what) ?? 0) + 1),
     tallies,
-    askInMemory: (request) => sendInMemory(idproxy.handle, request),
+    askInMemory: (request) => sendInMemory(idproxy.app, request),
     askOverHttp: (request) => askOverHttp(port, request),
     close: () => idproxy.close(),
   };

@@ -207,7 +207,7 @@ describe('the audit of administration', () => {
     let gone: Promise<unknown> | undefined;
     const server = createServer((req, res) => {
       gone = once(res, 'close');
-      idproxy.handle(req, res);
+      idproxy.app(req, res);
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
     t.after(() => server.close());

@@ -1,5 +1,4 @@
 import { rm } from 'node:fs/promises';
-import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
 
 import type { ServiceIdentities } from '../../src/gateway/service-calls/identities.ts';
@@ -8,7 +7,7 @@ import { parseKeyList } from '../../src/http/key-list.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import type { GetText } from '../../src/http/outbound/get-text.ts';
 import { MAX_SOCKET_HEADER_BYTES, startServer } from '../../src/http/server.ts';
-import { createPlatform } from '../../src/cli/create-platform.ts';
+import { createPlatform, type Platform } from '../../src/cli/create-platform.ts';
 import type { Bot } from '../../src/sessions/bots/bot.ts';
 import type { ReplayKeyFormats } from '../../src/idproxy/replay-key.ts';
 import { createEmbeddedStore } from '../../src/stores/embedded.ts';
@@ -50,7 +49,7 @@ export interface IdproxyUnderTest {
   readonly store: Store;
   readonly vault: Vault;
   /** What answers requests, without the network around it. */
-  readonly handle: RequestListener;
+  readonly app: Platform['app'];
   request(path: string, init?: RequestInit): Promise<Answer>;
   post(path: string, body: Json, headers?: Record<string, string>): Promise<Answer>;
   /** Posts the assertion to `/authorize`. */
@@ -176,7 +175,7 @@ export async function startIdproxyUnderTest(
     clock,
     store,
     vault,
-    handle: platform.app,
+    app: platform.app,
     request,
     post,
     admin,

@@ -1,5 +1,9 @@
-import { IncomingMessage, type RequestListener, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
+
+import type { Express } from 'express';
+
+import { createExpressClasses } from '../../src/http/express-classes.ts';
 
 /** A request as a client would send it; header names in small letters. */
 export interface MemoryRequest {
@@ -15,8 +19,12 @@ export interface MemoryAnswer {
   readonly text: string;
 }
 
-/** Hands a request to an app's handler without any network: for cases by the ten thousand. */
-export function sendInMemory(handle: RequestListener, request: MemoryRequest): Promise<MemoryAnswer> {
+const classesOf = new WeakMap<Express, ReturnType<typeof createExpressClasses>>();
+
+/** Hands a request to an app without any network, as a server of the product does: for cases by the ten thousand. */
+export function sendInMemory(app: Express, request: MemoryRequest): Promise<MemoryAnswer> {
+  const { IncomingMessage, ServerResponse } = classesOf.get(app) ?? createExpressClasses(app);
+  if (!classesOf.has(app)) classesOf.set(app, { IncomingMessage, ServerResponse });
   const { method, path, headers = {}, body } = request;
   const socket = new Socket();
   Object.defineProperty(socket, 'remoteAddress', { value: '127.0.0.1' });
@@ -46,7 +54,7 @@ export function sendInMemory(handle: RequestListener, request: MemoryRequest): P
     req.push(null);
     req.complete = true;
     try {
-      handle(req, res);
+      app(req as Parameters<Express>[0], res as Parameters<Express>[1]);
     } catch (error) {
       fail(error instanceof Error ? error : new Error(String(error)));
     }
