@@ -1,6 +1,6 @@
 /** How much faster a contestant may become than it ever was, by how often it was measured. */
-const GROWTHS = [1.5, 1.8] as const;
-const LATER_GROWTH = 1.4;
+const GROWTHS = [1.5, 2.5] as const;
+const LATER_GROWTH = 2;
 
 /** What a plan for bodies that are accepted once goes by. Rates in requests a second. */
 export interface BodyPlan {
