@@ -4,7 +4,7 @@
  * after round.
  */
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus } from 'node:os';
+import { availableParallelism, cpus, loadavg } from 'node:os';
 import { resolve } from 'node:path';
 
 import { createTempFolder, startRedis } from '../test/support/processes.ts';
@@ -43,9 +43,11 @@ async function measureAll(generator: ReturnType<typeof findLoadGenerator>): Prom
 
 async function run(): Promise<void> {
   if (availableParallelism() < 2) throw new Error('the bench needs two cores: one for the server, one for the load');
+  const othersLoad = loadavg()[0] ?? NaN;
   const generator = findLoadGenerator();
   const measured = await measureAll(generator);
   const facts = toFacts({
+    othersLoad,
     date: new Date().toISOString().slice(0, 10),
     machine: `${cpus()[0]?.model.trim() ?? 'unknown'}, ${availableParallelism()} cores`,
     nodeVersion: process.versions.node,

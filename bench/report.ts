@@ -5,6 +5,8 @@ export interface Circumstances {
   readonly nodeVersion: string;
   readonly load: string;
   readonly rounds: string;
+  /** What the machine did besides, when it began: the kernel's load average of a minute. */
+  readonly othersLoad: number;
 }
 
 /** The middle one; of an even number the mean of the two in the middle. */
@@ -31,11 +33,12 @@ export const toSpread = (values: readonly number[], toText: (value: number) => s
 export const toRow = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 
 /** What the figures hold for, as a Markdown list. */
-export function toFacts({ date, machine, nodeVersion, load, rounds }: Circumstances): string {
+export function toFacts({ date, machine, nodeVersion, load, rounds, othersLoad }: Circumstances): string {
   const facts = [
     `Measured ${date} by \`npm run bench\`.`,
     `Machine: ${machine}. Node ${nodeVersion}.`,
     `Load: ${load}. ${rounds}`,
+    `What else the machine did when it began: a load of ${othersLoad.toFixed(1)}.`,
   ];
   return facts.map((fact) => `- ${fact}`).join('\n');
 }

@@ -3,7 +3,14 @@ import { describe, it } from 'node:test';
 
 import { placeBlock, toFacts, toMedian, toQuantile, toSpread } from '../../../bench/report.ts';
 
-const CIRCUMSTANCES = { date: '2026-01-01', machine: 'M', nodeVersion: '20', load: 'L', rounds: 'R.' };
+const CIRCUMSTANCES = {
+  date: '2026-01-01',
+  machine: 'M',
+  nodeVersion: '20',
+  load: 'L',
+  rounds: 'R.',
+  othersLoad: 0.42,
+};
 
 describe('the report of the bench', () => {
   const MEDIANS: readonly [number[], number][] = [
@@ -39,6 +46,7 @@ describe('the report of the bench', () => {
       '- Measured 2026-01-01 by `npm run bench`.',
       '- Machine: M. Node 20.',
       '- Load: L. R.',
+      '- What else the machine did when it began: a load of 0.4.',
     ]);
   });
 });
