@@ -1,25 +1,26 @@
-/** Does with autocannon what wrk.lua does with wrk: `<url> <file of JSON bodies> <seconds>`. */
+/** Does with autocannon what wrk.lua does with wrk: `<url> <file of bodies> <seconds> <fields of the header as JSON>`. */
 import { readFileSync } from 'node:fs';
 
 import autocannon from 'autocannon';
 
 import { CONNECTION_COUNT } from './load.ts';
 
-const [url = '', bodiesFile = '', durationSeconds = ''] = process.argv.slice(2);
+const [url = '', bodiesFile = '', durationSeconds = '', fields = '{}'] = process.argv.slice(2);
 const bodies = readFileSync(bodiesFile, 'utf8').trimEnd().split('\n');
-let at = 0;
+let sentCount = 0;
 
 const result = await autocannon({
   url,
   method: 'POST',
-  headers: { 'content-type': 'application/json' },
+  headers: JSON.parse(fields) as Readonly<Record<string, string>>,
   connections: CONNECTION_COUNT,
   duration: Number(durationSeconds),
   requests: [
     {
       setupRequest: (request) => {
-        at = (at + 1) % bodies.length;
-        return { ...request, body: bodies[at] ?? '' };
+        const body = bodies[sentCount % bodies.length] ?? '';
+        sentCount += 1;
+        return { ...request, body };
       },
     },
   ],
@@ -31,5 +32,6 @@ const line = {
   durationSeconds: duration,
   refusedCount: non2xx,
   failedCount: errors + timeouts,
+  sentCount,
 };
 console.log(JSON.stringify(line));

@@ -1,6 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { writeFile } from 'node:fs/promises';
 
 import { describeChild, startChild } from '../test/support/child.ts';
 
@@ -10,17 +8,30 @@ export const CORES = { server: 0, load: 1 } as const;
 /** Connections that are open at once. */
 export const CONNECTION_COUNT = 64;
 
-/** Until an answer counts as missing: long enough for a disk that others use, too. */
-const ANSWER_TIMEOUT = '10s';
-
-/** What is posted where: the lines of a file, each a JSON body. */
-export interface Shots {
+/** What a generator is told. */
+export interface LoadOrder {
   readonly url: string;
+  /** Fields of the header of each request. */
+  readonly fields: Readonly<Record<string, string>>;
+  /** One body a line. */
   readonly bodiesFile: string;
-  readonly durationSeconds: number;
+  readonly seconds: number;
 }
 
-/** What came of it. */
+/** A load generator, and how it is started. */
+export interface LoadGenerator {
+  readonly name: string;
+  toCommand(order: LoadOrder): readonly string[];
+}
+
+/** What is posted where. */
+export interface Shots extends Omit<LoadOrder, 'bodiesFile'> {
+  readonly bodies: readonly string[];
+  /** Whether a body that is posted a second time spoils the measurement. */
+  readonly isSingleUse: boolean;
+}
+
+/** What every load generator says in the end, as a line of JSON. */
 export interface LoadResult {
   readonly requestCount: number;
   readonly durationSeconds: number;
@@ -30,72 +41,67 @@ export interface LoadResult {
   readonly failedCount: number;
 }
 
-/** A load generator, and how it is started. */
-export interface LoadGenerator {
-  readonly name: string;
-  toCommand(shots: Shots): readonly string[];
-}
-
-const GENERATORS: Readonly<Record<'wrk' | 'autocannon', LoadGenerator>> = {
-  wrk: {
-    name: 'wrk, one thread',
-    toCommand: ({ url, bodiesFile, durationSeconds }) => {
-      const amounts = [
-        '--threads',
-        '1',
-        '--connections',
-        String(CONNECTION_COUNT),
-        '--duration',
-        `${durationSeconds}s`,
-        '--timeout',
-        ANSWER_TIMEOUT,
-      ];
-      return ['wrk', ...amounts, '--script', resolve('bench/wrk.lua'), url, '--', bodiesFile];
-    },
-  },
-  autocannon: {
-    name: 'autocannon',
-    toCommand: ({ url, bodiesFile, durationSeconds }) => {
-      const script = fileURLToPath(new URL('./autocannon-load.js', import.meta.url));
-      return [process.execPath, script, url, bodiesFile, String(durationSeconds)];
-    },
-  },
-};
-
-function canRun(command: string, args: readonly string[]): boolean {
-  return (
-    spawnSync(command, args, { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }).error ===
-    undefined
-  );
-}
-
-/** wrk where it is there or can be installed (root, apt), else autocannon. */
-export function findLoadGenerator(): LoadGenerator {
-  const isThere = (): boolean => canRun('wrk', ['--version']);
-  if (!isThere() && process.getuid?.() === 0) {
-    console.log("wrk is missing: installing Debian's package");
-    if (canRun('apt-get', ['-q', 'update']))
-      canRun('apt-get', ['-q', 'install', '-y', '--no-install-recommends', 'wrk']);
-  }
-  return isThere() ? GENERATORS.wrk : GENERATORS.autocannon;
+/** The same, with the number of bodies that were taken. */
+interface CountedResult extends LoadResult {
+  readonly sentCount: number;
 }
 
 /**
- * Loads a server from the load's own core.
- * @throws when the generator fails, or an answer was not 2xx, or did not come
+ * Runs a program on the load's own core to its end.
+ * @returns the line of JSON that it prints
+ * @throws with all that it printed when it fails
  */
-export async function fire(generator: LoadGenerator, shots: Shots): Promise<LoadResult> {
-  const args = ['-c', String(CORES.load), ...generator.toCommand(shots)];
-  const child = await startChild({ command: 'taskset', args, cwd: process.cwd() });
+export async function runOnLoadCore<Line>(command: readonly string[]): Promise<Line> {
+  const child = await startChild({
+    command: 'taskset',
+    args: ['-c', String(CORES.load), ...command],
+    cwd: process.cwd(),
+  });
   const { code } = await child.exited;
   const line = child
     .stdout()
     .split('\n')
     .find((text) => text.startsWith('{'));
-  if (code !== 0 || line === undefined) throw new Error(`${generator.name} failed\n${describeChild(child)}`);
-  const result = JSON.parse(line) as LoadResult;
-  if (result.refusedCount + result.failedCount > 0 || result.requestCount === 0) {
-    throw new Error(`${shots.url}: not every answer is 2xx\n${child.stdout()}`);
-  }
+  if (code !== 0 || line === undefined) throw new Error(`${command[0] ?? ''} failed\n${describeChild(child)}`);
+  return JSON.parse(line) as Line;
+}
+
+/** Writes bodies as the load generators read them: one a line. */
+export async function writeBodies(file: string, bodies: readonly string[]): Promise<void> {
+  await writeFile(file, `${bodies.join('\n')}\n`);
+}
+
+/** More requests than there were bodies that are accepted once: what was measured is worth nothing. */
+export class RanDryError extends Error {
+  override readonly name = 'RanDryError';
+}
+
+/**
+ * Throws unless every answer was 2xx and no body that is accepted once was taken twice.
+ * @throws RanDryError
+ * @throws Error
+ */
+export function checkResult(
+  { requestCount, refusedCount, failedCount, sentCount }: Omit<CountedResult, 'durationSeconds'>,
+  { url, bodies, isSingleUse }: Pick<Shots, 'url' | 'bodies' | 'isSingleUse'>,
+): void {
+  if (isSingleUse && sentCount > bodies.length)
+    throw new RanDryError(`${url}: ${sentCount} requests, and ${bodies.length} bodies that are accepted once`);
+  if (refusedCount + failedCount > 0 || requestCount === 0)
+    throw new Error(
+      `${url}: not every answer is 2xx: ${refusedCount} refused, ${failedCount} missing of ${requestCount}`,
+    );
+}
+
+/**
+ * Loads a server from the load's own core, as fast as it answers.
+ * @param bodiesFile - where the bodies may be written
+ * @throws when the generator fails, an answer was not 2xx or did not come, or the bodies did not suffice
+ */
+export async function fire(generator: LoadGenerator, shots: Shots, bodiesFile: string): Promise<LoadResult> {
+  const { url, fields, seconds } = shots;
+  await writeBodies(bodiesFile, shots.bodies);
+  const result = await runOnLoadCore<CountedResult>(generator.toCommand({ url, fields, bodiesFile, seconds }));
+  checkResult(result, shots);
   return result;
 }

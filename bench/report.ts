@@ -1,17 +1,3 @@
-/** One round of one contestant. */
-export interface Figures {
-  /** Requests a second. */
-  readonly rate: number;
-  /** Processor time of the server for one request. */
-  readonly cpuMicroseconds: number;
-}
-
-/** What was measured of one contestant. */
-export interface Measured {
-  readonly name: string;
-  readonly rounds: readonly Figures[];
-}
-
 /** What the figures hold for. */
 export interface Circumstances {
   readonly date: string;
@@ -19,6 +5,8 @@ export interface Circumstances {
   readonly nodeVersion: string;
   readonly load: string;
   readonly rounds: string;
+  /** What the machine did besides, when it began: the kernel's load average of a minute. */
+  readonly othersLoad: number;
 }
 
 /** The middle one; of an even number the mean of the two in the middle. */
@@ -34,42 +22,25 @@ export function toQuantile(values: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN;
 }
 
-const toCount = (rate: number): string => Math.round(rate).toLocaleString('en-US');
+/** A number of things, without a fraction. */
+export const toCount = (value: number): string => Math.round(value).toLocaleString('en-US');
 
-const HEAD = [
-  '| | requests/s, median | slowest – fastest round | ratio to node:http | server CPU, µs/request | its ratio |',
-  '|---|--:|--:|--:|--:|--:|',
-];
+/** The smallest and the largest, as `toText` writes them. */
+export const toSpread = (values: readonly number[], toText: (value: number) => string): string =>
+  `${toText(Math.min(...values))} – ${toText(Math.max(...values))}`;
 
-const toRates = ({ rounds }: Measured): number[] => rounds.map(({ rate }) => rate);
-const toCpu = ({ rounds }: Measured): number => toMedian(rounds.map(({ cpuMicroseconds }) => cpuMicroseconds));
+/** A line of a Markdown table. */
+export const toRow = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 
-/** The table as Markdown: medians, what lay between the slowest and the fastest round, and ratios to the first line. */
-export function toTable(measured: readonly Measured[]): string {
-  const [base] = measured;
-  if (base === undefined) throw new TypeError('nothing was measured');
-  const rows = measured.map((one) => {
-    const rates = toRates(one);
-    const spread = `${toCount(Math.min(...rates))} – ${toCount(Math.max(...rates))}`;
-    const ratio = (toMedian(rates) / toMedian(toRates(base))).toFixed(2);
-    const cpuRatio = (toCpu(base) / toCpu(one)).toFixed(2);
-    return `| ${one.name} | ${toCount(toMedian(rates))} | ${spread} | ${ratio} | ${toCpu(one).toFixed(0)} | ${cpuRatio} |`;
-  });
-  return [...HEAD, ...rows].join('\n');
-}
-
-/** The page with the figures between its markers. @throws when a marker is missing */
-export function placeFigures(
-  page: string,
-  table: string,
-  { date, machine, nodeVersion, load, rounds }: Circumstances,
-): string {
+/** What the figures hold for, as a Markdown list. */
+export function toFacts({ date, machine, nodeVersion, load, rounds, othersLoad }: Circumstances): string {
   const facts = [
     `Measured ${date} by \`npm run bench\`.`,
     `Machine: ${machine}. Node ${nodeVersion}.`,
     `Load: ${load}. ${rounds}`,
+    `What else the machine did when it began: a load of ${othersLoad.toFixed(1)}.`,
   ];
-  return placeBlock(page, 'bench', `${table}\n\n${facts.map((fact) => `- ${fact}`).join('\n')}`);
+  return facts.map((fact) => `- ${fact}`).join('\n');
 }
 
 /** The page with another text between the markers of that name. @throws when a marker is missing */

@@ -112,12 +112,15 @@ async function soak(store: string, folder: string, environment: Readonly<Record<
   try {
     await waitUntilReady(server.child, async () => (await fetch(`${server.url}/readyz`)).ok, READY_TIMEOUT_MS);
     const app = await registerApp(server.url, ADMIN_TOKEN);
-    const warm = await openAll(server.url, createAssertions(app, OPENING_COUNT, 'warm-up'));
+    const warm = await openAll(
+      server.url,
+      createAssertions(app, OPENING_COUNT, { name: 'warm-up', count: OPENING_COUNT }),
+    );
     await talk(warm.slice(0, 1));
     for (const socket of warm) socket.close();
     const emptyBytes = await readSettledMemory(server);
     const startedAt = performance.now();
-    sockets = await openAll(server.url, createAssertions(app, SOCKET_COUNT, 'user'));
+    sockets = await openAll(server.url, createAssertions(app, SOCKET_COUNT, { name: 'user', count: SOCKET_COUNT }));
     const openSeconds = (performance.now() - startedAt) / 1000;
     const idleBytes = await readSettledMemory(server);
     const talked = await talk(sockets);
