@@ -10,6 +10,7 @@ import { authenticateCaller } from './caller-credential.ts';
 import type { CallerDirectory } from './caller-registry.ts';
 import type { Caller } from './connector.ts';
 import type { Call, FindWaysDeps } from './find-ways.ts';
+import { leaveSocket } from './leave-socket.ts';
 import { toErrorAnswer } from './relay-answers.ts';
 import { UpgradeRelay } from './relay-upgrade.ts';
 import { Relay, type RelayRecord } from './relay.ts';
@@ -93,7 +94,7 @@ export function createCallerFront(deps: CallerFrontDeps): CallerFront {
       const { status, fields, body } = toErrorAnswer(new AppError('tunnel_refused', { values: { allow } }));
       const lines = fields.map((text, at) => (at % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join('');
       socket.on('error', () => undefined);
-      socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines}Connection: close\r\n\r\n${body}`);
+      leaveSocket(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines}Connection: close\r\n\r\n${body}`);
     },
   };
 }

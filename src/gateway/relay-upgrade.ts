@@ -6,6 +6,7 @@ import { dropHopByHop } from '../tunnel/fields.ts';
 import type { Fields, ResponseHead } from '../tunnel/messages.ts';
 import { dispatch, type CallHandlers, type DispatchedCall } from './dispatch.ts';
 import type { Call, FindWaysDeps } from './find-ways.ts';
+import { leaveSocket } from './leave-socket.ts';
 import { cutVisibly, ERROR_FIELD, toErrorAnswer } from './relay-answers.ts';
 import { toRequestHead } from './relay-head.ts';
 import type { RelayRecord } from './relay.ts';
@@ -13,6 +14,9 @@ import type { RelayRecord } from './relay.ts';
 const SWITCHING_PROTOCOLS = 101;
 const OURS_IN_ANSWERS: readonly string[] = [ERROR_FIELD.toLowerCase()];
 const OURS_IN_SWITCHES: readonly string[] = [...OURS_IN_ANSWERS, 'content-length'];
+
+/** What a caller's upgrade may have behind it before it is answered, in bytes; the rest waits in its socket. */
+export const MAX_EARLY_BYTES = 65_536;
 
 /** A request to upgrade, as Node hands it over: nobody else writes to its socket. */
 export interface UpgradeRequest {
@@ -33,6 +37,9 @@ export class UpgradeRelay implements CallHandlers {
   #requestBytes = 0;
   #responseBytes = 0;
   #heldBytes = 0;
+  /** What came before the answer. */
+  #early: Buffer[];
+  #earlyBytes: number;
   #isSwitched = false;
   #isComplete = false;
   #failure: AppError | undefined;
@@ -40,10 +47,15 @@ export class UpgradeRelay implements CallHandlers {
   constructor(given: UpgradeRequest, onOver: (record: RelayRecord) => void) {
     this.#given = given;
     this.#onOver = onOver;
-    const { socket } = given;
+    const { socket, head } = given;
+    this.#early = [head];
+    this.#earlyBytes = head.length;
     socket.on('error', () => undefined);
     socket.on('drain', () => this.#release());
     socket.once('close', () => this.#close());
+    // From the beginning: of a socket that nobody reads nobody hears that its other end has left.
+    socket.on('data', (chunk: Buffer) => this.#takeData(chunk));
+    socket.once('end', () => this.#takeEnd());
   }
 
   /** Begins. A failure is answered, never thrown. */
@@ -61,7 +73,7 @@ export class UpgradeRelay implements CallHandlers {
     const connection = this.#isSwitched ? ['Connection', 'Upgrade', 'Upgrade', 'websocket'] : ['Connection', 'close'];
     this.#given.socket.write(toHead(status, reason, [...kept, ...connection]), 'latin1');
     if (this.#isSwitched) this.#openCaller();
-    else this.#call?.end([]);
+    else this.#forgetCaller();
   }
 
   onData(chunk: Buffer): void {
@@ -72,7 +84,8 @@ export class UpgradeRelay implements CallHandlers {
 
   onEnd(): void {
     this.#isComplete = true;
-    this.#given.socket.end();
+    if (this.#isSwitched) this.#given.socket.end();
+    else leaveSocket(this.#given.socket);
   }
 
   onFailure(error: AppError): void {
@@ -85,7 +98,8 @@ export class UpgradeRelay implements CallHandlers {
     }
     const { status, fields, body } = toErrorAnswer(error);
     this.#status = status;
-    socket.end(toHead(status, STATUS_CODES[status] ?? '', [...fields, 'Connection', 'close']) + body);
+    this.#early = [];
+    leaveSocket(socket, toHead(status, STATUS_CODES[status] ?? '', [...fields, 'Connection', 'close']) + body);
   }
 
   onDrain(): void {
@@ -103,15 +117,40 @@ export class UpgradeRelay implements CallHandlers {
     }
   }
 
+  #takeData(chunk: Buffer): void {
+    if (this.#isSwitched) this.#send(chunk);
+    else if (this.#status === 0) this.#keepEarly(chunk);
+    // Behind another answer nothing is read any more.
+  }
+
+  #takeEnd(): void {
+    if (this.#isSwitched) this.#call?.end([]);
+    // Node's server takes the end of a caller who waits for an answer for his leave, too.
+    else if (!this.#isComplete && this.#failure === undefined) this.#given.socket.destroy();
+  }
+
+  #keepEarly(chunk: Buffer): void {
+    this.#early.push(chunk);
+    this.#earlyBytes += chunk.length;
+    if (this.#earlyBytes >= MAX_EARLY_BYTES) this.#given.socket.pause();
+  }
+
   #openCaller(): void {
-    const { socket, head } = this.#given;
-    const send = (chunk: Buffer): void => {
-      this.#requestBytes += chunk.length;
-      if (this.#call?.write(chunk) === false) socket.pause();
-    };
-    if (head.length > 0) send(head);
-    socket.on('data', send);
-    socket.once('end', () => this.#call?.end([]));
+    const early = this.#early;
+    this.#early = [];
+    this.#given.socket.resume();
+    for (const chunk of early) if (chunk.length > 0) this.#send(chunk);
+  }
+
+  #forgetCaller(): void {
+    this.#early = [];
+    this.#given.socket.resume();
+    this.#call?.end([]);
+  }
+
+  #send(chunk: Buffer): void {
+    this.#requestBytes += chunk.length;
+    if (this.#call?.write(chunk) === false) this.#given.socket.pause();
   }
 
   #release(): void {
