@@ -18,7 +18,8 @@ export function hearLateAnswers(socket: Socket): void {
   const toLate =
     (done: Done): Done =>
     (error) => {
-      if (!error || socket.destroyed || !CLOSED.has((error as NodeJS.ErrnoException).code)) {
+      // Behind the end nothing comes any more.
+      if (!error || socket.destroyed || socket.readableEnded || !CLOSED.has((error as NodeJS.ErrnoException).code)) {
         done(error);
         return;
       }

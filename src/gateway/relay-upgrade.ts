@@ -4,8 +4,8 @@ import type { Duplex } from 'node:stream';
 import { type AppError, toAppError } from '../core/errors.ts';
 import { dropHopByHop } from '../tunnel/fields.ts';
 import type { Fields, ResponseHead } from '../tunnel/messages.ts';
-import { dispatch, type CallHandlers, type DispatchedCall } from './dispatch.ts';
-import type { Call, FindWaysDeps } from './find-ways.ts';
+import { dispatch, type CallHandlers, type DispatchDeps, type DispatchedCall } from './dispatch.ts';
+import type { Call } from './find-ways.ts';
 import { leaveSocket } from './leave-socket.ts';
 import { cutVisibly, ERROR_FIELD, toErrorAnswer } from './relay-answers.ts';
 import { toRequestHead } from './relay-head.ts';
@@ -33,6 +33,7 @@ export class UpgradeRelay implements CallHandlers {
   readonly #startedAtMs = performance.now();
   #asked: Call | undefined;
   #call: DispatchedCall | undefined;
+  #leave: (() => void) | undefined;
   #status = 0;
   #requestBytes = 0;
   #responseBytes = 0;
@@ -59,7 +60,7 @@ export class UpgradeRelay implements CallHandlers {
   }
 
   /** Begins. A failure is answered, never thrown. */
-  start(deps: FindWaysDeps, toCall: () => Call | Promise<Call>, requestId: string): void {
+  start(deps: DispatchDeps, toCall: () => Call | Promise<Call>, requestId: string): void {
     void this.#begin(deps, toCall, requestId);
   }
 
@@ -106,11 +107,12 @@ export class UpgradeRelay implements CallHandlers {
     this.#given.socket.resume();
   }
 
-  async #begin(deps: FindWaysDeps, toCall: () => Call | Promise<Call>, requestId: string): Promise<void> {
+  async #begin(deps: DispatchDeps, toCall: () => Call | Promise<Call>, requestId: string): Promise<void> {
     try {
       const call = await toCall();
       if (this.#given.socket.destroyed) return;
       this.#asked = call;
+      this.#leave = deps.shares.enter(call.caller.id);
       this.#call = dispatch(deps, call, toRequestHead(this.#given.req, call, requestId), false, this);
     } catch (error) {
       this.onFailure(toAppError(error));
@@ -162,6 +164,7 @@ export class UpgradeRelay implements CallHandlers {
   #close(): void {
     const isAborted = !this.#isComplete && this.#failure === undefined;
     this.#call?.cancel();
+    this.#leave?.();
     this.#onOver({
       call: this.#asked,
       connectorId: this.#call?.connectorId,

@@ -326,11 +326,16 @@ describe('a streamed answer through a connector', () => {
     });
   }
 
-  for (const [length, ending] of [['', 'resets it'], ['Content-Length: 90', 'resets it, or leaves it short']] as const) {
+  for (const [length, ending] of [
+    ['', 'resets it'],
+    ['Content-Length: 90', 'resets it, or leaves it short'],
+  ] as const) {
     it(`that breaks off is never whole to a caller who goes by the end of the connection (${ending})`, async (t) => {
       const { socket, waitForStream } = await startCaller(t);
       const header = toHeader({ via: 'connector', url: `http://${CRM.host}:${CRM.port}/api/x`, stream: true });
-      socket.write(`POST /service-calls HTTP/1.0\r\nAuthorization: Bearer ${TOKEN}\r\nX-Service-Call: ${header}\r\n\r\n`);
+      socket.write(
+        `POST /service-calls HTTP/1.0\r\nAuthorization: Bearer ${TOKEN}\r\nX-Service-Call: ${header}\r\n\r\n`,
+      );
       const outcome = new Promise<string>((resolve) => {
         socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code ?? ''));
         socket.once('end', () => resolve('end'));

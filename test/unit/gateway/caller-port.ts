@@ -5,6 +5,7 @@ import express from 'express';
 import { pino } from 'pino';
 
 import { createCallerFront } from '../../../src/gateway/caller-front.ts';
+import { createCallerShares } from '../../../src/gateway/caller-shares.ts';
 import type { Connector } from '../../../src/gateway/connector.ts';
 import type { Agent } from '../../../src/gateway/roster.ts';
 import { startServer } from '../../../src/http/server.ts';
@@ -23,10 +24,11 @@ export interface CallerPort {
   stop(): Promise<void>;
 }
 
-export async function startCallerPort(options: { readonly callsPerCaller?: number } = {}): Promise<CallerPort> {
+export async function startCallerPort({ callsPerCaller = 1_000 } = {}): Promise<CallerPort> {
   const way = createFakeWay('a', [{ ...CRM, upgrade: true }]);
   const front = createCallerFront({
-    ...options,
+    // Its time stands still: what is counted over a while is never forgotten.
+    shares: createCallerShares(callsPerCaller, () => 1_000),
     directory: {
       findConnector: (id) => ({ id, enabled: true }) as Connector,
       listEnabled: () => ['cn-1'],
