@@ -383,10 +383,10 @@ describe('another access control', () => {
     await waitForStatus(connector.host, 200);
     const countTaken = async (): Promise<number> =>
       (await readLog(agent.folder)).split('"a changed configuration is in force"').length - 1;
-    let isOver = false;
+    const over = new AbortController();
     const statuses = new Map<number, number>();
     const load = async (at: number): Promise<void> => {
-      for (let count = 0; !isOver; count++) {
+      while (!over.signal.aborted) {
         const status = await (at % 2 === 0
           ? ask('GET', connector.host, `/load/${at}`)
           : ask('POST', connector.host, `/load/${at}`, 'a body'));
@@ -402,10 +402,10 @@ describe('another access control', () => {
         await waitUntil(`change ${change} is in force`, async () => (await countTaken()) === change);
       }
     } finally {
-      isOver = true;
+      over.abort();
       await loading;
     }
-    t.diagnostic(`${[...statuses].join('; ')}`);
+    t.diagnostic([...statuses].join('; '));
     assert.deepEqual([...statuses.keys()], [200]);
     assert.ok((statuses.get(200) ?? 0) > CHANGES * LOADERS);
   });
