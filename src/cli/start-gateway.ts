@@ -74,6 +74,7 @@ export async function startGateway(config: Config, base: ServerBase, version: st
         names: config.gatewayNames,
         nodeAddress: config.gatewayNodeAddress,
         version,
+        callsPerCaller: config.gatewayCallsPerCaller,
       },
       {
         authority,

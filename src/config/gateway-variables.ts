@@ -26,6 +26,11 @@ export const GATEWAY_VARIABLES = {
     .describe(
       'Under what `host:port` other gateways on the same Redis reach the agent port of this one. Unset: the address it listens on.',
     ),
+  COUNTERSIGN_GATEWAY_CALLS_PER_CALLER: wholeNumber(1, 100_000)
+    .default(200)
+    .describe(
+      'Requests and web sockets of one caller that one gateway relays at one time; further ones are 503 `busy`. A worker of an agent opens 256 connections to an application: below that, one caller alone never keeps the others from it.',
+    ),
   COUNTERSIGN_CONNECTORS_PER_COMPANY: wholeNumber(1, 1_000)
     .default(2)
     .describe('Connectors that one company may have.'),

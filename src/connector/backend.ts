@@ -6,6 +6,7 @@ import { checkServerIdentity } from 'node:tls';
 import type { Fields } from '../tunnel/messages.ts';
 import { createResets, type Resets } from '../tunnel/resets.ts';
 import type { Mapping } from './config/agent-config.ts';
+import { hearLateAnswers } from './late-answers.ts';
 import { toAuthority } from './proxy-connect.ts';
 
 /** Connections to one application at one time; requests beyond them wait. */
@@ -95,6 +96,7 @@ export function createBackend(target: RelayTarget): Backend {
   const connect = agent.createConnection.bind(agent);
   agent.createConnection = (options, callback) => {
     const socket = connect(options, callback) as Socket;
+    hearLateAnswers(socket);
     const timer = setTimeout(() => socket.destroy(new ConnectTimeout()), BACKEND_CONNECT_TIMEOUT_MS);
     socket.once(protocol === 'http' ? 'connect' : 'secureConnect', () => {
       clearTimeout(timer);

@@ -39,7 +39,7 @@ export class Exchange implements StreamHandlers, ExchangeListener {
     this.#stream = stream;
     this.#errand = errand;
     this.#onOver = onOver;
-    this.#body = new RequestBody(stream, errand.bodyBytes, isLast);
+    this.#body = new RequestBody(stream, errand.bodyBytes, isLast, () => this.onReset('limit'));
     this.#timer = setTimeout(() => this.takeTimeout(), errand.backend.timeoutMs);
     this.#pause = new Pause(maxPauseMs, () => {
       stream.reset('cancelled');

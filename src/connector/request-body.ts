@@ -14,14 +14,17 @@ export class RequestBody {
   readonly #stream: TunnelStream;
   /** What it has in all, in bytes; infinite where that is not known before it ends. */
   readonly #maxBytes: number;
+  readonly #onTooMuch: () => void;
   #isStopped = false;
   #unconsumedBytes = 0;
   #droppedBytes = 0;
 
-  constructor(stream: TunnelStream, maxBytes: number, isEnded: boolean) {
+  /** @param onTooMuch called when so much was dropped that the stream is cut */
+  constructor(stream: TunnelStream, maxBytes: number, isEnded: boolean, onTooMuch: () => void = () => undefined) {
     this.#stream = stream;
     this.#maxBytes = maxBytes;
     this.isEnded = isEnded;
+    this.#onTooMuch = onTooMuch;
   }
 
   /** Whether a part of it waits for the application. */
@@ -67,8 +70,12 @@ export class RequestBody {
 
   #drop(bytes: number): void {
     this.#droppedBytes += bytes;
-    if (this.#droppedBytes > MAX_DROPPED_BYTES) this.#stream.reset('limit');
-    else this.consume();
+    if (this.#droppedBytes <= MAX_DROPPED_BYTES) {
+      this.consume();
+      return;
+    }
+    this.#stream.reset('limit');
+    this.#onTooMuch();
   }
 }
 

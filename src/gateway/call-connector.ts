@@ -4,8 +4,8 @@ import { AppError, toAppError } from '../core/errors.ts';
 import { dropHopByHop } from '../tunnel/fields.ts';
 import type { ResponseHead } from '../tunnel/messages.ts';
 import { findBodyBytes } from './answer-body.ts';
-import { type CallHandlers, dispatch, type DispatchedCall } from './dispatch.ts';
-import { type FindWaysDeps, listUsableConnectors } from './find-ways.ts';
+import { type CallHandlers, dispatch, type DispatchDeps, type DispatchedCall } from './dispatch.ts';
+import { listUsableConnectors } from './find-ways.ts';
 import { ERROR_FIELD } from './relay-answers.ts';
 import type { ServiceAnswer } from './service-calls/exchange.ts';
 import type { ConnectorCall } from './service-calls/service-calls.ts';
@@ -24,7 +24,7 @@ export interface ConnectorCaller {
   callConnector(call: ConnectorCall): Promise<ServiceAnswer>;
 }
 
-export function createConnectorCaller(ways: FindWaysDeps): ConnectorCaller {
+export function createConnectorCaller(ways: DispatchDeps): ConnectorCaller {
   return {
     hasConnector: async (caller) => {
       if (listUsableConnectors(ways, caller).length === 0) await ways.directory.refreshOnMiss();
@@ -36,7 +36,7 @@ export function createConnectorCaller(ways: FindWaysDeps): ConnectorCaller {
 
 /** One call: the answer's head settles the promise, its body is a stream of its own. */
 class OneCall implements CallHandlers {
-  readonly #ways: FindWaysDeps;
+  readonly #ways: DispatchDeps;
   readonly #call: ConnectorCall;
   readonly #resolve: (answer: ServiceAnswer) => void;
   readonly #reject: (error: AppError) => void;
@@ -48,7 +48,7 @@ class OneCall implements CallHandlers {
   #expectedBytes: number | undefined;
 
   constructor(
-    ways: FindWaysDeps,
+    ways: DispatchDeps,
     call: ConnectorCall,
     resolve: (answer: ServiceAnswer) => void,
     reject: (error: AppError) => void,
@@ -73,6 +73,12 @@ class OneCall implements CallHandlers {
     // What has no reader must not be begun: it may be a payment.
     if (signal.aborted) {
       this.onFailure(toAppError(signal.reason));
+      return;
+    }
+    try {
+      this.#body.once('close', this.#ways.shares.enter(caller.id));
+    } catch (error) {
+      this.onFailure(toAppError(error));
       return;
     }
     const head = { to: { host, port }, method, target, fields: [...fields], ...(requestId && { requestId }) };

@@ -9,12 +9,14 @@ import { parseAbsoluteTarget } from '../tunnel/target.ts';
 import { authenticateCaller } from './caller-credential.ts';
 import type { CallerDirectory } from './caller-registry.ts';
 import type { Caller } from './connector.ts';
-import type { Call, FindWaysDeps } from './find-ways.ts';
+import type { DispatchDeps } from './dispatch.ts';
+import type { Call } from './find-ways.ts';
+import { leaveSocket } from './leave-socket.ts';
 import { toErrorAnswer } from './relay-answers.ts';
 import { UpgradeRelay } from './relay-upgrade.ts';
 import { Relay, type RelayRecord } from './relay.ts';
 
-export interface CallerFrontDeps extends FindWaysDeps {
+export interface CallerFrontDeps extends DispatchDeps {
   readonly callers: CallerDirectory;
   readonly logger: Logger;
   /** Counts what became of a relayed request: its status, or the code of its failure. */
@@ -93,7 +95,7 @@ export function createCallerFront(deps: CallerFrontDeps): CallerFront {
       const { status, fields, body } = toErrorAnswer(new AppError('tunnel_refused', { values: { allow } }));
       const lines = fields.map((text, at) => (at % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join('');
       socket.on('error', () => undefined);
-      socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines}Connection: close\r\n\r\n${body}`);
+      leaveSocket(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines}Connection: close\r\n\r\n${body}`);
     },
   };
 }

@@ -10,9 +10,10 @@ import { acceptAgents, type AgentPort } from './accept-agents.ts';
 import type { AcceptDeps } from './admit-peers.ts';
 import { type CallerFront, createCallerFront } from './caller-front.ts';
 import type { CallerDirectory } from './caller-registry.ts';
+import { createCallerShares } from './caller-shares.ts';
 import type { Authority, ServerIdentity } from './certificates/authority.ts';
 import type { ConnectorDirectory } from './connector-directory.ts';
-import type { FindWaysDeps } from './find-ways.ts';
+import type { DispatchDeps } from './dispatch.ts';
 import { serveNodeStream } from './node-streams.ts';
 import { createHeartbeat } from './nodes/heartbeat.ts';
 import { createNodeDirectory } from './nodes/node-directory.ts';
@@ -27,6 +28,8 @@ export interface GatewaySettings {
   /** Under what `host:port` other nodes reach the agent port. Absent: where it listens. */
   readonly nodeAddress: string | undefined;
   readonly version: string;
+  /** Requests of one caller through connectors at one time. */
+  readonly callsPerCaller: number;
 }
 
 export interface GatewayDeps {
@@ -48,7 +51,7 @@ export interface Gateway {
   /** What stands before the routes of the caller port. */
   readonly front: CallerFront;
   /** Where calls find their ways. */
-  readonly ways: FindWaysDeps;
+  readonly ways: DispatchDeps;
   /** Sends the agents elsewhere and lets go of everything. Requests in flight may finish. */
   close(): Promise<void>;
 }
@@ -109,7 +112,7 @@ export async function createGateway(settings: GatewaySettings, deps: GatewayDeps
     onProblem,
   });
   tellOthers = heartbeat.changed;
-  const ways: FindWaysDeps = { directory, roster, remote };
+  const ways: DispatchDeps = { directory, roster, remote, shares: createCallerShares(settings.callsPerCaller) };
   return {
     nodeId,
     agentPort: agentPort.port,

@@ -3,6 +3,7 @@ import type { ResetCode } from '../tunnel/codes.ts';
 import { isIdempotent } from '../tunnel/fields.ts';
 import { FrameError } from '../tunnel/frames.ts';
 import type { Fields, RequestHead, ResponseHead, StreamHandlers, TunnelStream } from '../tunnel/messages.ts';
+import type { CallerShares } from './caller-shares.ts';
 import { type Call, type FindWaysDeps, findLocalWays, findOtherWays, type Ways } from './find-ways.ts';
 import { toResetError } from './relay-answers.ts';
 import { pickWay } from './roster.ts';
@@ -24,6 +25,11 @@ export interface CallHandlers {
   onDrain(): void;
 }
 
+/** What it takes to send calls on their way. */
+export interface DispatchDeps extends FindWaysDeps {
+  readonly shares: CallerShares;
+}
+
 /** A call that is under way. */
 export interface DispatchedCall {
   /** Which connector it goes to, once that is known, and by what way. */
@@ -41,7 +47,7 @@ export interface DispatchedCall {
  * body that was sent is still at hand.
  */
 export function dispatch(
-  deps: FindWaysDeps,
+  deps: DispatchDeps,
   call: Call,
   head: RequestHead,
   isBodyless: boolean,
@@ -63,7 +69,7 @@ function openWay(way: Way, head: RequestHead, handlers: StreamHandlers, isLast: 
 class Dispatch implements DispatchedCall, StreamHandlers {
   connectorId: string | undefined;
   wayLabel: string | undefined;
-  readonly #deps: FindWaysDeps;
+  readonly #deps: DispatchDeps;
   readonly #call: Call;
   readonly #head: RequestHead;
   readonly #isBodyless: boolean;
@@ -80,7 +86,7 @@ class Dispatch implements DispatchedCall, StreamHandlers {
   #isAnswered = false;
   #isOver = false;
 
-  constructor(deps: FindWaysDeps, call: Call, head: RequestHead, isBodyless: boolean, handlers: CallHandlers) {
+  constructor(deps: DispatchDeps, call: Call, head: RequestHead, isBodyless: boolean, handlers: CallHandlers) {
     this.#deps = deps;
     this.#call = call;
     this.#head = head;
@@ -115,7 +121,9 @@ class Dispatch implements DispatchedCall, StreamHandlers {
   cancel(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#stream?.reset('cancelled');
+    if (this.#stream === undefined) return;
+    if (!this.#isAnswered) this.#deps.shares.countCancel(this.#call.caller.id);
+    this.#stream.reset('cancelled');
   }
 
   onResponse(head: ResponseHead): void {

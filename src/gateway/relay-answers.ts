@@ -51,10 +51,15 @@ export function toErrorAnswer(error: AppError): { status: number; fields: string
   return { status, fields, body };
 }
 
-/** Ends a connection by a reset, so that what came of it is not taken for whole. TLS says by itself that its end is missing. */
+/**
+ * Ends a connection by a reset, so that what came of it is not taken for whole. So with TLS, too: that its own end is missing
+ * is what curl and Node, for two, pass over.
+ */
 export function cutVisibly(socket: Duplex | null): void {
-  if (socket instanceof Socket && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
-  else socket?.destroy();
+  // Below TLS there is the socket that was accepted, of which Node says nothing in public.
+  const lowest = socket instanceof TLSSocket ? (socket as { _parent?: unknown })._parent : socket;
+  if (lowest instanceof Socket && !lowest.destroyed) lowest.resetAndDestroy();
+  socket?.destroy();
 }
 
 /**

@@ -4,8 +4,9 @@ import type { Duplex } from 'node:stream';
 import { type AppError, toAppError } from '../core/errors.ts';
 import { dropHopByHop } from '../tunnel/fields.ts';
 import type { Fields, ResponseHead } from '../tunnel/messages.ts';
-import { dispatch, type CallHandlers, type DispatchedCall } from './dispatch.ts';
-import type { Call, FindWaysDeps } from './find-ways.ts';
+import { dispatch, type CallHandlers, type DispatchDeps, type DispatchedCall } from './dispatch.ts';
+import type { Call } from './find-ways.ts';
+import { leaveSocket } from './leave-socket.ts';
 import { cutVisibly, ERROR_FIELD, toErrorAnswer } from './relay-answers.ts';
 import { toRequestHead } from './relay-head.ts';
 import type { RelayRecord } from './relay.ts';
@@ -13,6 +14,9 @@ import type { RelayRecord } from './relay.ts';
 const SWITCHING_PROTOCOLS = 101;
 const OURS_IN_ANSWERS: readonly string[] = [ERROR_FIELD.toLowerCase()];
 const OURS_IN_SWITCHES: readonly string[] = [...OURS_IN_ANSWERS, 'content-length'];
+
+/** What a caller's upgrade may have behind it before it is answered, in bytes; the rest waits in its socket. */
+export const MAX_EARLY_BYTES = 65_536;
 
 /** A request to upgrade, as Node hands it over: nobody else writes to its socket. */
 export interface UpgradeRequest {
@@ -29,10 +33,14 @@ export class UpgradeRelay implements CallHandlers {
   readonly #startedAtMs = performance.now();
   #asked: Call | undefined;
   #call: DispatchedCall | undefined;
+  #leave: (() => void) | undefined;
   #status = 0;
   #requestBytes = 0;
   #responseBytes = 0;
   #heldBytes = 0;
+  /** What came before the answer. */
+  #early: Buffer[];
+  #earlyBytes: number;
   #isSwitched = false;
   #isComplete = false;
   #failure: AppError | undefined;
@@ -40,14 +48,19 @@ export class UpgradeRelay implements CallHandlers {
   constructor(given: UpgradeRequest, onOver: (record: RelayRecord) => void) {
     this.#given = given;
     this.#onOver = onOver;
-    const { socket } = given;
+    const { socket, head } = given;
+    this.#early = [head];
+    this.#earlyBytes = head.length;
     socket.on('error', () => undefined);
     socket.on('drain', () => this.#release());
     socket.once('close', () => this.#close());
+    // From the beginning: of a socket that nobody reads nobody hears that its other end has left.
+    socket.on('data', (chunk: Buffer) => this.#takeData(chunk));
+    socket.once('end', () => this.#takeEnd());
   }
 
   /** Begins. A failure is answered, never thrown. */
-  start(deps: FindWaysDeps, toCall: () => Call | Promise<Call>, requestId: string): void {
+  start(deps: DispatchDeps, toCall: () => Call | Promise<Call>, requestId: string): void {
     void this.#begin(deps, toCall, requestId);
   }
 
@@ -61,7 +74,7 @@ export class UpgradeRelay implements CallHandlers {
     const connection = this.#isSwitched ? ['Connection', 'Upgrade', 'Upgrade', 'websocket'] : ['Connection', 'close'];
     this.#given.socket.write(toHead(status, reason, [...kept, ...connection]), 'latin1');
     if (this.#isSwitched) this.#openCaller();
-    else this.#call?.end([]);
+    else this.#forgetCaller();
   }
 
   onData(chunk: Buffer): void {
@@ -72,7 +85,8 @@ export class UpgradeRelay implements CallHandlers {
 
   onEnd(): void {
     this.#isComplete = true;
-    this.#given.socket.end();
+    if (this.#isSwitched) this.#given.socket.end();
+    else leaveSocket(this.#given.socket);
   }
 
   onFailure(error: AppError): void {
@@ -85,33 +99,60 @@ export class UpgradeRelay implements CallHandlers {
     }
     const { status, fields, body } = toErrorAnswer(error);
     this.#status = status;
-    socket.end(toHead(status, STATUS_CODES[status] ?? '', [...fields, 'Connection', 'close']) + body);
+    this.#early = [];
+    leaveSocket(socket, toHead(status, STATUS_CODES[status] ?? '', [...fields, 'Connection', 'close']) + body);
   }
 
   onDrain(): void {
     this.#given.socket.resume();
   }
 
-  async #begin(deps: FindWaysDeps, toCall: () => Call | Promise<Call>, requestId: string): Promise<void> {
+  async #begin(deps: DispatchDeps, toCall: () => Call | Promise<Call>, requestId: string): Promise<void> {
     try {
       const call = await toCall();
       if (this.#given.socket.destroyed) return;
       this.#asked = call;
+      this.#leave = deps.shares.enter(call.caller.id);
       this.#call = dispatch(deps, call, toRequestHead(this.#given.req, call, requestId), false, this);
     } catch (error) {
       this.onFailure(toAppError(error));
     }
   }
 
+  #takeData(chunk: Buffer): void {
+    if (this.#isSwitched) this.#send(chunk);
+    else if (this.#status === 0) this.#keepEarly(chunk);
+    // Behind another answer nothing is read any more.
+  }
+
+  #takeEnd(): void {
+    if (this.#isSwitched) this.#call?.end([]);
+    // Node's server takes the end of a caller who waits for an answer for his leave, too.
+    else if (!this.#isComplete && this.#failure === undefined) this.#given.socket.destroy();
+  }
+
+  #keepEarly(chunk: Buffer): void {
+    this.#early.push(chunk);
+    this.#earlyBytes += chunk.length;
+    if (this.#earlyBytes >= MAX_EARLY_BYTES) this.#given.socket.pause();
+  }
+
   #openCaller(): void {
-    const { socket, head } = this.#given;
-    const send = (chunk: Buffer): void => {
-      this.#requestBytes += chunk.length;
-      if (this.#call?.write(chunk) === false) socket.pause();
-    };
-    if (head.length > 0) send(head);
-    socket.on('data', send);
-    socket.once('end', () => this.#call?.end([]));
+    const early = this.#early;
+    this.#early = [];
+    this.#given.socket.resume();
+    for (const chunk of early) if (chunk.length > 0) this.#send(chunk);
+  }
+
+  #forgetCaller(): void {
+    this.#early = [];
+    this.#given.socket.resume();
+    this.#call?.end([]);
+  }
+
+  #send(chunk: Buffer): void {
+    this.#requestBytes += chunk.length;
+    if (this.#call?.write(chunk) === false) this.#given.socket.pause();
   }
 
   #release(): void {
@@ -123,6 +164,7 @@ export class UpgradeRelay implements CallHandlers {
   #close(): void {
     const isAborted = !this.#isComplete && this.#failure === undefined;
     this.#call?.cancel();
+    this.#leave?.();
     this.#onOver({
       call: this.#asked,
       connectorId: this.#call?.connectorId,

@@ -4,16 +4,11 @@ import { AppError, toAppError } from '../core/errors.ts';
 import { checkFields, dropHopByHop, FieldError, toTrailers } from '../tunnel/fields.ts';
 import type { Fields, ResponseHead } from '../tunnel/messages.ts';
 import { findBodyBytes } from './answer-body.ts';
-import { dispatch, type CallHandlers, type DispatchedCall } from './dispatch.ts';
-import type { Call, FindWaysDeps } from './find-ways.ts';
+import { dispatch, type CallHandlers, type DispatchDeps, type DispatchedCall } from './dispatch.ts';
+import type { Call } from './find-ways.ts';
 import { isWithoutBody, toRequestHead } from './relay-head.ts';
 import { answerError, cutVisibly, ERROR_FIELD } from './relay-answers.ts';
-
-/** How long neither side of a relayed request may be silent, in milliseconds. An agent waits less for its application. */
-export const RELAY_IDLE_TIMEOUT_MS = 600_000;
-
-/** How long a caller may be silent in the middle of a body that is waited for, in milliseconds. */
-export const UPLOAD_IDLE_TIMEOUT_MS = 60_000;
+import { RELAY_LIMITS, type RelayLimits } from './relay-limits.ts';
 
 const OURS_IN_ANSWERS: readonly string[] = [ERROR_FIELD.toLowerCase()];
 /** RFC 9110 §8.6: it has no length. */
@@ -42,10 +37,11 @@ export class Relay implements CallHandlers {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #onOver: (record: RelayRecord) => void;
-  readonly #uploadIdleMs: number;
+  readonly #limits: RelayLimits;
   readonly #startedAtMs = performance.now();
   #asked: Call | undefined;
   #call: DispatchedCall | undefined;
+  #leave: (() => void) | undefined;
   #requestBytes = 0;
   #responseBytes = 0;
   /** Received and not taken by the caller's socket. */
@@ -61,19 +57,19 @@ export class Relay implements CallHandlers {
     req: IncomingMessage,
     res: ServerResponse,
     onOver: (record: RelayRecord) => void,
-    uploadIdleMs = UPLOAD_IDLE_TIMEOUT_MS,
+    limits: RelayLimits = RELAY_LIMITS,
   ) {
     this.#req = req;
-    this.#uploadIdleMs = uploadIdleMs;
+    this.#limits = limits;
     this.#res = res;
     this.#onOver = onOver;
-    req.socket.setTimeout(RELAY_IDLE_TIMEOUT_MS);
+    req.socket.setTimeout(limits.idleMs);
     res.on('drain', () => this.#release());
     res.once('close', () => this.#close());
   }
 
   /** Begins. A failure is answered, never thrown. */
-  start(deps: FindWaysDeps, toCall: () => Call | Promise<Call>, requestId: string): void {
+  start(deps: DispatchDeps, toCall: () => Call | Promise<Call>, requestId: string): void {
     try {
       const call = toCall();
       if (call instanceof Promise) {
@@ -115,6 +111,7 @@ export class Relay implements CallHandlers {
     } else if (this.#res.write(chunk)) {
       this.#call?.consumed(chunk.length);
     } else {
+      if (this.#heldBytes === 0) this.#req.socket.setTimeout(this.#limits.readIdleMs);
       this.#heldBytes += chunk.length;
     }
   }
@@ -142,10 +139,11 @@ export class Relay implements CallHandlers {
     this.#uploadTimer?.refresh();
   }
 
-  #begin(deps: FindWaysDeps, call: Call, requestId: string): void {
+  #begin(deps: DispatchDeps, call: Call, requestId: string): void {
     if (this.#res.destroyed) return;
     try {
       this.#asked = call;
+      this.#leave = deps.shares.enter(call.caller.id);
       const head = toRequestHead(this.#req, call, requestId);
       const isBodyless = isWithoutBody(this.#req);
       this.#call = dispatch(deps, call, head, isBodyless, this);
@@ -161,7 +159,7 @@ export class Relay implements CallHandlers {
       if (this.#req.isPaused()) this.#uploadTimer?.refresh();
       else this.#req.destroy();
     };
-    const timer = setTimeout(onSilence, this.#uploadIdleMs);
+    const timer = setTimeout(onSilence, this.#limits.uploadIdleMs);
     this.#uploadTimer = timer;
     this.#req.on('data', (chunk: Buffer) => {
       this.#requestBytes += chunk.length;
@@ -201,7 +199,9 @@ export class Relay implements CallHandlers {
   #release(): void {
     const bytes = this.#heldBytes;
     this.#heldBytes = 0;
-    if (bytes > 0) this.#call?.consumed(bytes);
+    if (bytes === 0) return;
+    if (!this.#isComplete) this.#req.socket.setTimeout(this.#limits.idleMs);
+    this.#call?.consumed(bytes);
   }
 
   #breakOff(detail: string): void {
@@ -217,6 +217,7 @@ export class Relay implements CallHandlers {
 
   #close(): void {
     clearTimeout(this.#uploadTimer);
+    this.#leave?.();
     const isAborted = !this.#isComplete && this.#failure === undefined;
     if (isAborted) this.#call?.cancel();
     this.#onOver({

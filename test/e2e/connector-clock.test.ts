@@ -89,7 +89,17 @@ describe('a clock that is set while a connector is connected', () => {
     it(`changes nothing: ${name}`, async () => {
       const [{ gateway: gatewayClock, agent: agentClock }] = clocks as [{ gateway: SteppedClock; agent: SteppedClock }];
       await Promise.all([gatewayClock.set(ahead), agentClock.set(off)]);
+      const logged = gateway.stdout().length;
       for (let count = 0; count < 5; count++) assert.match(await ask(), /^HTTP\/1\.1 200 /);
+      await waitUntil('the log of the gateway tells the time of the gateway', () => {
+        const line = gateway
+          .stdout()
+          .slice(logged)
+          .split('\n')
+          .find((text) => text.endsWith('}') && text.includes('"relayed"'));
+        const { time = '' } = JSON.parse(line ?? '{}') as { time?: string };
+        return Math.abs(Date.parse(time) / 1_000 - Date.now() / 1_000 - ahead) < 60;
+      });
       await waitUntil('the audit log tells the time of the agent', async () => {
         const line = JSON.parse((await readLastAuditLine()) || '{}') as { at?: string };
         return Math.abs(Date.parse(line.at ?? '') / 1_000 - Date.now() / 1_000 - off) < 60;

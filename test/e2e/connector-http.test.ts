@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { WebSocket } from 'ws';
@@ -13,22 +13,29 @@ import {
   startConnectorChain,
   waitUntil,
 } from '../support/connector-chain.ts';
+import type { Child } from '../support/child.ts';
 import { runCurl } from '../support/curl.ts';
+import { findListening } from '../support/listening.ts';
 import { getFreePort } from '../support/processes.ts';
 import { connectRaw, type RawClient } from '../support/raw-client.ts';
 import { type Shown, startTestOrigin, type TestOrigin } from '../support/test-origin.ts';
 
 const HOST = '127.0.0.1';
 const ORIGIN = 'crm.virtual:8080';
-/** Generous, for machines that are busy: what is measured is printed. */
-const SOON_MS = 1_000;
+/** The first event of a stream, and a caller's leave, reach the other end so soon. Of several tries the best counts: a machine may be busy. */
+const FIRST_EVENT_MS = 50;
+const ABORT_MS = 100;
+const TRIES = 7;
 
 let chain: ConnectorChain;
 let origin: TestOrigin;
 let gateway: GatewayProcess;
 let connector: Connector;
+let agent: Child;
 let token = '';
 let clients: RawClient[] = [];
+/** Reads and says nothing. */
+let silent: Server;
 /** Says one thing and breaks off. */
 let breaker: Server;
 let breaking: { text: string; isReset: boolean; when?: Promise<unknown> } = { text: '', isReset: false };
@@ -43,11 +50,14 @@ before(async () => {
   });
   breaker.listen(0, HOST);
   await once(breaker, 'listening');
+  silent = createServer((socket) => void socket.on('error', () => undefined).resume());
+  silent.listen(0, HOST);
+  await once(silent, 'listening');
   gateway = await chain.startGateway();
   connector = await chain.addConnector();
   token = await chain.addCaller();
   const crm = { virtualhost: 'crm.virtual', internalhost: HOST, protocol: 'http', allowedPaths: '/*' };
-  const agent = await chain.install(connector, {
+  const installed = await chain.install(connector, {
     gatewayUrls: [gateway.agentUrl],
     config: { cluster: { enabled: false } },
     mappings: [
@@ -55,13 +65,15 @@ before(async () => {
       { ...crm, virtualport: 8081, internalport: origin.port },
       { ...crm, virtualport: 8082, internalport: await getFreePort() },
       { ...crm, virtualport: 8083, internalport: (breaker.address() as AddressInfo).port },
+      { ...crm, virtualport: 8084, internalport: (silent.address() as AddressInfo).port, upgrade: true },
     ],
   });
-  await agent.start();
+  agent = await installed.start();
   await waitUntil('the first answer', async () => (await runCurl(...toProxy(), `http://${ORIGIN}/`)).status === 200);
 });
 after(async () => {
   breaker.close();
+  silent.close();
   await Promise.all([chain.stop(), origin.stop()]);
 });
 beforeEach(() => {
@@ -395,6 +407,13 @@ describe('web sockets', () => {
   }
 });
 
+describe('the agent', () => {
+  it('listens nowhere', async () => {
+    assert.deepEqual(await findListening(agent.pid), []);
+    assert.equal((await findListening(gateway.pid)).length, 2, 'what listens is found');
+  });
+});
+
 describe('in time', () => {
   it('the first event of a stream comes at once', async (t) => {
     origin.on('/events', (_, res) => {
@@ -412,10 +431,10 @@ describe('in time', () => {
     };
     await measure(gateway.callerPort);
     const figures: number[] = [];
-    for (let at = 0; at < 5; at++) figures.push(await measure(gateway.callerPort));
-    const median = figures.sort((a, b) => a - b)[2] ?? Infinity;
-    t.diagnostic(`first event after ${median.toFixed(1)} ms`);
-    assert.ok(median < SOON_MS, `${median} ms`);
+    for (let at = 0; at < TRIES; at++) figures.push(await measure(gateway.callerPort));
+    const best = Math.min(...figures);
+    t.diagnostic(`first event after ${figures.map((ms) => ms.toFixed(1)).join(', ')} ms`);
+    assert.ok(best < FIRST_EVENT_MS, `${best} ms`);
   });
 
   const MOMENTS: Readonly<
@@ -435,23 +454,55 @@ describe('in time', () => {
   };
   for (const [name, { prepare, request, until }] of Object.entries(MOMENTS)) {
     it(`a caller who leaves ${name} is gone for the application, too`, async (t) => {
-      const reached = new Promise<ServerResponse>((resolve) => {
-        origin.on('/abort', (_, res) => {
-          prepare(res);
-          resolve(res);
+      const measure = async (): Promise<number> => {
+        const reached = new Promise<ServerResponse>((resolve) => {
+          origin.on('/abort', (_, res) => {
+            prepare(res);
+            resolve(res);
+          });
         });
-      });
-      const client = await connect();
-      client.send(request());
-      const res = await reached;
-      if (until !== undefined) await client.waitFor(until);
-      const closed = once(res, 'close');
-      const startedAt = performance.now();
-      client.socket.destroy();
-      await closed;
-      const ms = performance.now() - startedAt;
-      t.diagnostic(`the application knows after ${ms.toFixed(1)} ms`);
-      assert.ok(ms < SOON_MS, `${ms} ms`);
+        const client = await connect();
+        client.send(request());
+        const res = await reached;
+        if (until !== undefined) await client.waitFor(until);
+        const closed = once(res, 'close');
+        const startedAt = performance.now();
+        client.socket.destroy();
+        await closed;
+        return performance.now() - startedAt;
+      };
+      const figures: number[] = [];
+      for (let at = 0; at < TRIES; at++) figures.push(await measure());
+      t.diagnostic(`the application knows after ${figures.map((ms) => ms.toFixed(1)).join(', ')} ms`);
+      assert.ok(Math.min(...figures) < ABORT_MS, `${figures.join()} ms`);
+    });
+  }
+
+  for (const [name, leave] of Object.entries({
+    'ends his connection': (client: RawClient) => client.socket.end(),
+    'resets it': (client: RawClient) => client.socket.resetAndDestroy(),
+  })) {
+    it(`a caller who ${name} before his upgrade is answered is gone for the application, too`, async (t) => {
+      const figures: number[] = [];
+      for (let at = 0; at < TRIES; at++) {
+        const accepted = once(silent, 'connection') as Promise<[Socket]>;
+        const client = await connect();
+        client.send(
+          toRequest('GET', '/live', ['Connection: Upgrade', 'Upgrade: websocket']).replaceAll(
+            ORIGIN,
+            'crm.virtual:8084',
+          ),
+        );
+        const [socket] = await accepted;
+        await once(socket, 'data');
+        const closed = once(socket, 'close');
+        const startedAt = performance.now();
+        leave(client);
+        await closed;
+        figures.push(performance.now() - startedAt);
+      }
+      t.diagnostic(`the application knows after ${figures.map((ms) => ms.toFixed(1)).join(', ')} ms`);
+      assert.ok(Math.min(...figures) < ABORT_MS, `${figures.join()} ms`);
     });
   }
 });

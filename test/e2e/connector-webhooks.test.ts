@@ -25,6 +25,7 @@ import {
   waitUntil,
 } from '../support/connector-chain.ts';
 import { runCurl } from '../support/curl.ts';
+import { findListening } from '../support/listening.ts';
 import { getFreePort } from '../support/processes.ts';
 
 const HOST = '127.0.0.1';
@@ -137,6 +138,11 @@ describe('webhooks pushed through a connector', () => {
         .map((line) => (JSON.parse(line) as { verdict: unknown }).verdict); // prettier-ignore
     await waitUntil('it is written down', async () => (await audits()).length === 2);
     assert.deepEqual(await audits(), ['accepted', 'delivered']);
+  });
+
+  it('are all that an agent listens for, on the loopback address', async () => {
+    const port = Number(new URL(pushUrl).port).toString(16).toUpperCase().padStart(4, '0');
+    assert.deepEqual(await findListening(agent.pid), [`tcp 0100007F:${port}`]);
   });
 
   it('outlast an agent and a gateway that are killed, each with its id, a key once', async () => {

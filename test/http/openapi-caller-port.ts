@@ -9,6 +9,7 @@ import { createConnectorCaller } from '../../src/gateway/call-connector.ts';
 import { authenticateCaller } from '../../src/gateway/caller-credential.ts';
 import { createCallerFront } from '../../src/gateway/caller-front.ts';
 import { createCallerDirectory } from '../../src/gateway/caller-registry.ts';
+import { createCallerShares } from '../../src/gateway/caller-shares.ts';
 import { createConnectorDirectory } from '../../src/gateway/connector-directory.ts';
 import { Agent, createRoster } from '../../src/gateway/roster.ts';
 import { createServiceCallRoutes } from '../../src/gateway/routes/service-calls.ts';
@@ -150,7 +151,7 @@ export async function startCallerPort(
   });
   roster.add(agent);
   roster.setTable(agent, ['app', 'faulty', ...Object.keys(CUTS)].map(toRule));
-  const ways = { directory, roster, remote: { find: () => Promise.resolve([]) } };
+  const ways = { directory, roster, remote: { find: () => Promise.resolve([]) }, shares: createCallerShares(10) };
   const identities = await loadServiceIdentities(certificates.named, { clock: systemClock, logger });
   t.after(() => {
     identities.close();

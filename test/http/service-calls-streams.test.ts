@@ -326,6 +326,35 @@ describe('a streamed answer through a connector', () => {
     });
   }
 
+  for (const [length, ending] of [
+    ['', 'resets it'],
+    ['Content-Length: 90', 'resets it, or leaves it short'],
+  ] as const) {
+    it(`that breaks off is never whole to a caller who goes by the end of the connection (${ending})`, async (t) => {
+      const { socket, waitForStream } = await startCaller(t);
+      const header = toHeader({ via: 'connector', url: `http://${CRM.host}:${CRM.port}/api/x`, stream: true });
+      socket.write(
+        `POST /service-calls HTTP/1.0\r\nAuthorization: Bearer ${TOKEN}\r\nX-Service-Call: ${header}\r\n\r\n`,
+      );
+      const outcome = new Promise<string>((resolve) => {
+        socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code ?? ''));
+        socket.once('end', () => resolve('end'));
+      });
+      let received = '';
+      socket.on('data', (chunk: Buffer) => {
+        received += chunk.toString();
+      });
+      const { handlers } = await waitForStream();
+      handlers.onResponse?.({ status: 200, reason: 'OK', fields: length === '' ? [] : length.split(': ') });
+      handlers.onData(Buffer.from('half'));
+      while (!received.endsWith('half')) await new Promise((resolve) => setImmediate(resolve));
+      handlers.onReset('backend_failed');
+      const end = await outcome;
+      assert.ok(length !== '' || end === 'ECONNRESET', `${end}: ${received}`);
+      assert.equal(/content-length: 90/i.test(received), length !== '');
+    });
+  }
+
   it('that fails while the body still comes is told, the connection whole until then', async (t) => {
     const { socket, send, waitForStream } = await startCaller(t);
     send({ method: 'POST' }, 'Content-Length: 10\r\n\r\n12345');

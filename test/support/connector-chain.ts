@@ -137,8 +137,11 @@ export async function startConnectorChain(given: Readonly<Record<string, string>
         },
       });
       children.push(child);
-      const callerUrl = `http://${HOST}:${ports.caller}`;
-      await waitUntilReady(child, () => isHealthy(callerUrl), READY_TIMEOUT_MS);
+      const isTls = more['COUNTERSIGN_TLS_CERT_FILE'] !== undefined;
+      const callerUrl = `${isTls ? 'https' : 'http'}://${HOST}:${ports.caller}`;
+      // Its authority is known to the test alone.
+      const hasSaidSo = (): Promise<boolean> => Promise.resolve(child.stdout().includes('"gateway listens"'));
+      await waitUntilReady(child, isTls ? hasSaidSo : () => isHealthy(callerUrl), READY_TIMEOUT_MS);
       const agentUrl = `https://localhost:${ports.agent}`;
       return { ...child, callerUrl, callerPort: ports.caller, agentPort: ports.agent, agentUrl };
     },

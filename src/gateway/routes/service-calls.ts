@@ -10,6 +10,7 @@ import { allowOnly } from '../../http/refusals.ts';
 import { sendJson } from '../../http/respond.ts';
 import { carriesBody } from '../answer-body.ts';
 import type { Caller } from '../connector.ts';
+import { cutVisibly } from '../relay-answers.ts';
 import { readJsonAnswer, toBodyError, toHeadersHeader } from '../service-calls/answers.ts';
 import type { ServiceAnswer } from '../service-calls/exchange.ts';
 import { findField, hasField } from '../service-calls/header-fields.ts';
@@ -133,6 +134,14 @@ async function sendStream(
     ...(hasLength && { 'Content-Length': length }),
   });
   res.flushHeaders();
+  // SECURITY: before `pipeline`, which closes: where the end of the connection is the end of the body, only a reset says that
+  // it is not whole.
+  if (!hasLength && !res.chunkedEncoding) {
+    const cutUnlessWhole = (): void => {
+      if (!body.readableEnded) cutVisibly(res.socket);
+    };
+    body.once('error', cutUnlessWhole).once('close', cutUnlessWhole);
+  }
   try {
     await pipeline(body, res);
   } catch (error) {

@@ -1,81 +1,26 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
-import express from 'express';
-import { pino } from 'pino';
-
-import { type CallerFront, createCallerFront } from '../../../src/gateway/caller-front.ts';
-import type { Connector } from '../../../src/gateway/connector.ts';
-import type { Agent } from '../../../src/gateway/roster.ts';
-import { type RunningServer, startServer } from '../../../src/http/server.ts';
 import type { ResponseHead } from '../../../src/tunnel/messages.ts';
-import { createFakeWay, type FakeStream, type FakeWay } from './fake-way.ts';
+import { type CallerPort, readToEnd, startCallerPort, TOKEN, waitUntilCut } from './caller-port.ts';
+import type { FakeStream } from './fake-way.ts';
 
-const TOKEN = 'csc_gc2LOJuGuNcrFfk36D8_JiA9LjzVp_FQwKiKWXXPOJo';
-const CALLER = { id: 'cl-1', name: 'bot', tokenHash: '', createdAt: 0 };
 const OK: ResponseHead = { status: 200, reason: 'OK', fields: [] };
 const toGet = (path: string, token = TOKEN): string =>
   `GET http://crm.virtual:8080${path} HTTP/1.1\r\nHost: h\r\nProxy-Authorization: Bearer ${token}\r\n\r\n`;
 
 describe('the caller port', () => {
-  let way: FakeWay;
-  let front: CallerFront;
-  let server: RunningServer;
-  const sockets: Socket[] = [];
-
+  let port: CallerPort;
   beforeEach(async () => {
-    way = createFakeWay('a');
-    front = createCallerFront({
-      directory: {
-        findConnector: (id) => ({ id, enabled: true }) as Connector,
-        listEnabled: () => ['cn-1'],
-        refreshOnMiss: async () => undefined,
-      },
-      roster: { findByConnector: () => [way] as unknown as Agent[] },
-      remote: { find: async () => [] },
-      callers: {
-        findCaller: (token) => (token === TOKEN ? CALLER : undefined),
-        refreshOnMiss: () => new Promise((resolve) => setImmediate(resolve)),
-        load: async () => undefined,
-        close: () => undefined,
-      },
-      logger: pino({ level: 'silent' }),
-      countRelayed: () => undefined,
-    });
-    server = await startServer(
-      express(),
-      { host: '127.0.0.1', port: 0 },
-      {
-        takeRequest: front.takeRequest,
-        onUpgrade: front.takeUpgrade,
-        onConnect: front.refuseConnect,
-        errorField: 'X-Connector-Error',
-        shutdownGraceMs: 100,
-      },
-    );
+    port = await startCallerPort();
   });
-  afterEach(async () => {
-    for (const socket of sockets.splice(0)) socket.destroy();
-    front.cutUpgraded();
-    await server.close();
-  });
+  afterEach(() => port.stop());
 
-  const send = (bytes: string): Socket => {
-    const socket = connect(server.port, '127.0.0.1');
-    sockets.push(socket.on('error', () => undefined));
-    socket.write(bytes);
-    return socket;
-  };
-  const waitForStream = async (at = 0): Promise<FakeStream> => {
-    for (;;) {
-      const stream = way.streams[at];
-      if (stream) return stream;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
+  const send = (bytes: string): Socket => port.send(bytes);
+  const waitForStream = (at?: number): Promise<FakeStream> => port.waitForStream(at);
   const answer = (stream: FakeStream, body = 'whole'): void => {
     stream.handlers.onResponse?.({ ...OK, fields: ['Content-Length', String(body.length)] });
     stream.handlers.onData(Buffer.from(body));
@@ -105,13 +50,13 @@ describe('the caller port', () => {
     const socket = send(toGet('/api/1') + toGet('/api/2') + toGet('/api/3'));
     const first = await waitForStream();
     await new Promise((resolve) => setTimeout(resolve, 50));
-    assert.equal(way.streams.length, 1, 'an answer that waits would never hear of the end of its connection');
+    assert.equal(port.way.streams.length, 1, 'an answer that waits would never hear of the end of its connection');
     answer(first);
     const second = await waitForStream(1);
     assert.equal(second.head.target, '/api/2');
     socket.resetAndDestroy();
     while (second.resetWith === undefined) await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual([second.resetWith, way.streams.length], ['cancelled', 2]);
+    assert.deepEqual([second.resetWith, port.way.streams.length], ['cancelled', 2]);
   });
 
   const HINTS = ['</a>; rel=preload, </b>; rel=preload', '</a>; rel=preload; title="a b"', 'nonsense', ''];
@@ -132,7 +77,7 @@ describe('the caller port', () => {
     const socket = send(`${post}1\r\na\r\n0\r\n${trailers}\r\n`);
     const [received] = (await once(socket, 'data')) as [Buffer];
     assert.match(received.toString(), /^HTTP\/1\.1 400 .*X-Connector-Error: invalid_request/s);
-    assert.deepEqual([way.streams[0]?.resetWith, way.streams[0]?.ended], ['cancelled', undefined]);
+    assert.deepEqual([port.way.streams[0]?.resetWith, port.way.streams[0]?.ended], ['cancelled', undefined]);
   });
 
   it('never writes the refusal of a CONNECT into another answer', async () => {
@@ -142,6 +87,12 @@ describe('the caller port', () => {
     stream.handlers.onResponse?.({ ...OK, fields: ['Content-Length', '900'] });
     stream.handlers.onData(Buffer.from('a part'));
     assert.doesNotMatch(await received, /405/);
+  });
+
+  it('does not keep the connection of whoever asked for CONNECT and never ends it', async () => {
+    const socket = port.send('CONNECT crm.virtual:8080 HTTP/1.1\r\nHost: h\r\n\r\n', { allowHalfOpen: true });
+    assert.match(await readToEnd(socket), /^HTTP\/1\.1 405 /);
+    await waitUntilCut(socket);
   });
 
   it('refuses a CONNECT that stands alone', async () => {
@@ -167,7 +118,7 @@ describe('the caller port', () => {
       const received = await text(send(bytes));
       assert.ok(received.startsWith(`HTTP/1.1 ${status} `), received);
       assert.match(received, new RegExp(`\\r\\nX-Connector-Error: ${failure}\\r\\n`));
-      assert.equal(way.streams.length, 0);
+      assert.equal(port.way.streams.length, 0);
     });
   }
 });

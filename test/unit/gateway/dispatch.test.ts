@@ -4,8 +4,15 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import type { AppError } from '../../../src/core/errors.ts';
 import type { Connector } from '../../../src/gateway/connector.ts';
-import { type CallHandlers, dispatch, type DispatchedCall, REPLAY_BYTES } from '../../../src/gateway/dispatch.ts';
-import type { Call, FindWaysDeps } from '../../../src/gateway/find-ways.ts';
+import { createCallerShares } from '../../../src/gateway/caller-shares.ts';
+import {
+  type CallHandlers,
+  dispatch,
+  type DispatchDeps,
+  type DispatchedCall,
+  REPLAY_BYTES,
+} from '../../../src/gateway/dispatch.ts';
+import type { Call } from '../../../src/gateway/find-ways.ts';
 import type { Agent } from '../../../src/gateway/roster.ts';
 import type { ResetCode } from '../../../src/tunnel/codes.ts';
 import { createFakeWay, type FakeStream, type FakeWay } from './fake-way.ts';
@@ -35,7 +42,7 @@ describe('dispatching a call', () => {
   });
 
   const begin = (method: string, isBodyless: boolean): DispatchedCall => {
-    const deps: FindWaysDeps = {
+    const deps: DispatchDeps = {
       directory: {
         findConnector: (id) => ({ id, enabled: true }) as Connector,
         listEnabled: () => ['cn-1'],
@@ -45,6 +52,7 @@ describe('dispatching a call', () => {
         findByConnector: () => local as unknown as Agent[],
       },
       remote: { find: async () => remote },
+      shares: createCallerShares(10),
     };
     const head = { to: { host: CALL.host, port: CALL.port }, method, target: CALL.target, fields: [] };
     return dispatch(deps, { ...CALL, method }, head, isBodyless, handlers);

@@ -2,6 +2,7 @@ import type { AccessRule } from '../../../src/tunnel/access.ts';
 import type { ResetCode } from '../../../src/tunnel/codes.ts';
 import type { Fields, RequestHead, StreamHandlers, TunnelStream } from '../../../src/tunnel/messages.ts';
 import { type ConnectorCaller, createConnectorCaller } from '../../../src/gateway/call-connector.ts';
+import { createCallerShares } from '../../../src/gateway/caller-shares.ts';
 import type { Connector } from '../../../src/gateway/connector.ts';
 import type { Agent } from '../../../src/gateway/roster.ts';
 import type { Way } from '../../../src/gateway/way.ts';
@@ -51,7 +52,7 @@ export function createFakeWay(label: string, table: readonly AccessRule[] | unde
 }
 
 /** Service calls through one connector whose one agent is a fake way. */
-export function startConnectorCaller(): ConnectorCaller & { readonly way: FakeWay } {
+export function startConnectorCaller(callsPerCaller = 10): ConnectorCaller & { readonly way: FakeWay } {
   const way = createFakeWay('a');
   const caller = createConnectorCaller({
     directory: {
@@ -61,6 +62,7 @@ export function startConnectorCaller(): ConnectorCaller & { readonly way: FakeWa
     },
     roster: { findByConnector: () => [Object.assign(way, { connectorId: 'cn-1' })] as unknown as Agent[] },
     remote: { find: async () => [] },
+    shares: createCallerShares(callsPerCaller),
   });
   return { ...caller, way };
 }

@@ -6,13 +6,19 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import type { Connector } from '../../../src/gateway/connector.ts';
-import type { Call, FindWaysDeps } from '../../../src/gateway/find-ways.ts';
+import { createCallerShares } from '../../../src/gateway/caller-shares.ts';
+import type { DispatchDeps } from '../../../src/gateway/dispatch.ts';
+import type { Call } from '../../../src/gateway/find-ways.ts';
+import { MAX_TIMEOUT_SECONDS } from '../../../src/connector/config/access-control.ts';
+import { RELAY_LIMITS } from '../../../src/gateway/relay-limits.ts';
 import { Relay, type RelayRecord } from '../../../src/gateway/relay.ts';
 import type { Agent } from '../../../src/gateway/roster.ts';
 import type { ResponseHead } from '../../../src/tunnel/messages.ts';
 import { createFakeWay, type FakeStream, type FakeWay } from './fake-way.ts';
 
 const UPLOAD_IDLE_MS = 150;
+const READ_IDLE_MS = 300;
+const IDLE_MS = 1_500;
 const CALLER = { id: 'cl-1', name: 'bot', tokenHash: '', createdAt: 0 };
 const OK: ResponseHead = { status: 200, reason: 'OK', fields: [] };
 
@@ -21,10 +27,12 @@ describe('relaying a request', () => {
   let server: Server;
   let record: Promise<RelayRecord>;
   const sockets: Socket[] = [];
+  /** The gateway's end of the caller's connection. */
+  let accepted: Socket;
 
   beforeEach(async () => {
     way = createFakeWay('a');
-    const deps: FindWaysDeps = {
+    const deps: DispatchDeps = {
       directory: {
         findConnector: (id) => ({ id, enabled: true }) as Connector,
         listEnabled: () => ['cn-1'],
@@ -34,11 +42,14 @@ describe('relaying a request', () => {
         findByConnector: () => [way] as unknown as Agent[],
       },
       remote: { find: async () => [] },
+      shares: createCallerShares(10),
     };
     const call: Omit<Call, 'method'> = { host: 'crm.virtual', port: 8080, target: '/api/x', caller: CALLER };
     record = new Promise((resolve) => {
       server = createServer((req, res) => {
-        const relay = new Relay(req, res, resolve, UPLOAD_IDLE_MS);
+        accepted = req.socket;
+        const limits = { idleMs: IDLE_MS, uploadIdleMs: UPLOAD_IDLE_MS, readIdleMs: READ_IDLE_MS };
+        const relay = new Relay(req, res, resolve, limits);
         relay.start(deps, () => ({ ...call, method: req.method ?? '' }), 'request-1');
       });
     });
@@ -66,6 +77,55 @@ describe('relaying a request', () => {
     }
   };
   const GET = 'GET /api/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n';
+
+  it('waits for an application, and then no more', async () => {
+    send(GET);
+    const stream = await waitForStream();
+    const { durationMs, isAborted } = await record;
+    assert.ok(durationMs > IDLE_MS - 50, `${durationMs} ms`);
+    assert.deepEqual([stream.resetWith, isAborted], ['cancelled', true]);
+  });
+
+  it('waits again behind each part of an answer', async () => {
+    const socket = send(GET);
+    const received = text(socket);
+    const stream = await waitForStream();
+    stream.handlers.onResponse?.({ ...OK, fields: ['Content-Length', '3'] });
+    for (const part of ['a', 'b', 'c']) {
+      await new Promise((resolve) => setTimeout(resolve, IDLE_MS * 0.6));
+      stream.handlers.onData(Buffer.from(part));
+    }
+    stream.handlers.onEnd([]);
+    assert.match(await received, /abc$/);
+  });
+
+  it('waits less for a caller who takes nothing of his answer', async () => {
+    send(GET).pause();
+    const stream = await waitForStream();
+    stream.handlers.onResponse?.({ ...OK, fields: ['Content-Length', '20000000'] });
+    stream.handlers.onData(Buffer.alloc(20_000_000));
+    stream.handlers.onEnd([]);
+    const { durationMs } = await record;
+    assert.ok(durationMs < IDLE_MS, `${durationMs} ms`);
+  });
+
+  it('waits for the application again once the caller has taken all', async () => {
+    const socket = send(GET).pause();
+    const stream = await waitForStream();
+    stream.handlers.onResponse?.({ ...OK, fields: ['Content-Length', '20000001'] });
+    stream.handlers.onData(Buffer.alloc(20_000_000));
+    socket.resume();
+    const received = text(socket);
+    while (accepted.writableLength > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 2 * READ_IDLE_MS));
+    stream.handlers.onData(Buffer.from('!'));
+    stream.handlers.onEnd([]);
+    assert.match(await received, /!$/);
+  });
+
+  it('waits longer than any application may take', () => {
+    assert.ok(RELAY_LIMITS.idleMs > MAX_TIMEOUT_SECONDS * 1_000);
+  });
 
   it('cuts a caller who falls silent in the middle of a body', async () => {
     send('POST /api/x HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345');
