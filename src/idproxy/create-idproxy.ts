@@ -105,7 +105,8 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
   const checkDpop = createCheckDpop({ claims: store.claims, clock, publicUrl });
   const findSession = createFindSession({ sessions, directory, clock, readSubject: deps.readSubject });
   const exchange = createExchange({
-    verify: limitApps(createVerifyAssertion(authenticateToken, clock, publicUrl), { counters: deps.sharedCounters }),
+    verify: createVerifyAssertion(authenticateToken, clock, publicUrl),
+    takePlace: limitApps({ counters: deps.sharedCounters }),
     accessTokens,
     findSession,
     sessions,

@@ -7,6 +7,7 @@ import type { AccessTokens } from './access-token.ts';
 import type { FindSession } from './authenticate.ts';
 import { type Bearer, createBearer, createTag, deriveBearer } from './bearer.ts';
 import { type KeyProof, toDpopError } from './dpop.ts';
+import type { AppPlace, TakePlace } from './limit-apps.ts';
 import type { AssertionKind } from './profiles.ts';
 import { type ReplayKeyFormats, toReplayLifeMs, toTag } from './replay-key.ts';
 import { parseSessionBody, type Session, toSessionBody, toSessionId } from './session.ts';
@@ -43,6 +44,8 @@ export type ToIdentityClaim = (verified: VerifiedAssertion, proof: SessionName |
 
 export interface ExchangeDeps {
   readonly verify: VerifyAssertion;
+  /** Asked of apps that have a limit, after verification and before anything is used up. */
+  readonly takePlace: TakePlace;
   readonly sessions: SessionStore;
   readonly toIdentityClaim: ToIdentityClaim;
   readonly contexts: UserContexts;
@@ -94,11 +97,10 @@ export function createExchange(deps: ExchangeDeps): Exchange {
   };
 
   const grant = async (
-    assertion: string,
-    { botId, customData, mergeBearer, keyProof, format, kinds = ['jwt'] }: ExchangeOptions,
+    verified: VerifiedAssertion,
+    unsigned: JsonObject | undefined,
+    { botId, mergeBearer, keyProof, format, kinds = ['jwt'] }: ExchangeOptions,
   ): Promise<{ outcome: string; grant: Grant }> => {
-    const unsigned = checkCustomData(customData);
-    const verified = await verify(assertion);
     const { app, claims } = verified;
     const jkt = keyProof?.jkt;
     if (!kinds.includes(verified.kind)) throw new AppError('assertion_malformed', { values: { detail: NOT_HERE } });
@@ -140,11 +142,18 @@ export function createExchange(deps: ExchangeDeps): Exchange {
   };
 
   return async function exchange(assertion, options = {}) {
+    let place: AppPlace | undefined;
     try {
-      const { outcome, grant: granted } = await grant(assertion, options);
+      const unsigned = checkCustomData(options.customData);
+      const verified = await verify(assertion);
+      if (verified.app.exchangesPerMinute > 0) place = await deps.takePlace(verified.app);
+      const { outcome, grant: granted } = await grant(verified, unsigned, options);
+      // SECURITY: what was exchanged before takes no place, or one live assertion would use up all of them.
+      if (outcome !== 'granted') await place?.giveBack();
       onOutcome(outcome);
       return granted;
     } catch (error) {
+      await place?.giveBack();
       onOutcome(error instanceof AppError ? error.code : 'internal');
       throw error;
     }
