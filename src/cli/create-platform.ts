@@ -13,6 +13,7 @@ import { type AppDeps, createApp, type Express } from '../http/create-app.ts';
 import type { UpgradeHandler } from '../http/upgrade.ts';
 import type { KeyList } from '../http/key-list.ts';
 import type { GetText } from '../http/outbound/get-text.ts';
+import { isBoundAsAsked } from '../idproxy/authenticate.ts';
 import { createIdproxy, type Idproxy, type IdproxySettings } from '../idproxy/create-idproxy.ts';
 import type { ReplayKeyFormats } from '../idproxy/replay-key.ts';
 import type { Bot } from '../sessions/bots/bot.ts';
@@ -68,7 +69,11 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
     identities,
     directory,
     bearers: {
-      find: findSession,
+      find: async (name) => {
+        const live = await findSession(name);
+        // To a bearer that is not bound to a key, though its app asks for that, the app is not there.
+        return live && !isBoundAsAsked(live) ? { ...live, app: undefined } : live;
+      },
       authenticate,
       isTokenOf: (token, { session }) => isTokenOf(token, session),
       openContext: ({ id, session }) => contexts.open(id, session.sealedContext),

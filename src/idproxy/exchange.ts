@@ -89,16 +89,16 @@ export function createExchange(deps: ExchangeDeps): Exchange {
     app.accessTokenFormat === 'jwt' ? accessTokens.sign(session, bearer) : bearer.text;
 
   /** SECURITY: a bearer that is bound to a key proves something only together with that key. */
-  const findMergeProof = async (text: string, jkt: string | undefined): Promise<SessionName | undefined> => {
+  const findMergeProof = async (app: App, text: string, jkt?: string): Promise<SessionName | undefined> => {
     const presented = await accessTokens.parse(text);
-    if (presented?.isBound !== true) return presented;
+    if (presented?.isBound !== true) return app.requireDpop ? undefined : presented;
     const bound = jkt === undefined ? undefined : (await findSession(presented))?.session.jkt;
     return bound !== undefined && bound === jkt ? presented : undefined;
   };
 
   const grant = async (
     verified: VerifiedAssertion,
-    unsigned: JsonObject | undefined,
+    unsigned: JsonObject,
     { botId, mergeBearer, keyProof, format, kinds = ['jwt'] }: ExchangeOptions,
   ): Promise<{ outcome: string; grant: Grant }> => {
     const { app, claims } = verified;
@@ -108,7 +108,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
     checkFormat(app, format);
     checkBot(app, botId);
     const { bearer, replay } = plan(verified, jkt);
-    const mergeProof = mergeBearer === undefined ? undefined : await findMergeProof(mergeBearer, jkt);
+    const mergeProof = mergeBearer === undefined ? undefined : await findMergeProof(app, mergeBearer, jkt);
     const identity = toIdentityClaim(verified, mergeProof);
     const { privateClaims, secureCustomData } = claims;
     const sealedContext = contexts.seal(toSessionId(bearer), {

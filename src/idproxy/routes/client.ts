@@ -9,7 +9,7 @@ import { limitRate } from '../../http/rate-limit.ts';
 import type { RefusedAssertions } from '../../http/refused-assertions.ts';
 import { sendJson } from '../../http/respond.ts';
 import type { Keyring } from '../../jose/keyring.ts';
-import type { Authenticate, FindSession } from '../authenticate.ts';
+import { type Authenticate, type FindSession, isBoundAsAsked } from '../authenticate.ts';
 import type { Exchange } from '../exchange.ts';
 import { toAuthorizeResponse, toJwtGrantResponse, toMetadata, toUserInfo } from '../respond.ts';
 import { authorizeRequest, jwtGrantRequest, sessionQuery } from '../schemas.ts';
@@ -77,7 +77,7 @@ export function createClientRoutes(deps: ClientRoutesDeps): Router {
       if (checkTrust(req) !== 'context') refuseCaller(req);
       const { sessionId } = checkShape(sessionQuery, req.query);
       const live = await findSession(parseSessionId(sessionId));
-      if (!live?.app?.enabled) throw new AppError('session_not_found');
+      if (!live?.app?.enabled || !isBoundAsAsked(live)) throw new AppError('session_not_found');
       const UserContext = contexts.open(live.id, live.session.sealedContext);
       sendJson(res, 200, { context: { session: { UserContext } } });
     })
