@@ -58,8 +58,16 @@ export interface Platform {
 export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): Platform {
   const { store, vault } = deps;
   const identities = createIdentities(vault.deriveKey('user-id'));
+  const audited = createAuditedActs({
+    trail: createAuditTrail({ append: (body) => store.audit.append(body), clock: deps.clock }),
+    logger: deps.logger,
+    routes: ADMIN_ROUTES,
+    readingActs: AUDITED_READS,
+    nameForms: NAME_FORMS,
+  });
   const idproxy = createIdproxy(settings, {
     ...deps,
+    adminActs: audited,
     toIdentityClaim: identities.toClaim,
     readSubject: (body) => parseIdentityBody(body).subject,
   });
@@ -101,13 +109,6 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
       }
     },
   };
-  const audited = createAuditedActs({
-    trail: createAuditTrail({ append: (body) => store.audit.append(body), clock: deps.clock }),
-    logger: deps.logger,
-    routes: ADMIN_ROUTES,
-    readingActs: AUDITED_READS,
-    nameForms: NAME_FORMS,
-  });
   const app = createApp({ ...deps, name: 'idproxy', checks }, (server) => {
     // Before CORS: no page of another origin has any business here.
     server.use('/admin', audited.recordRefusals, ...guardAdmin({ ...settings, ...deps }), audited.recordActs);

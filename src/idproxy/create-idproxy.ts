@@ -8,6 +8,7 @@ import { createAppRoutes } from '../apps/routes.ts';
 import { createPlatformKeyRoutes } from '../apps/routes/platform-keys.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../http/access-log.ts';
+import type { AdminActs } from '../http/audit-acts.ts';
 import type { Routes } from '../http/create-app.ts';
 import type { KeyList } from '../http/key-list.ts';
 import type { Metrics } from '../http/metrics.ts';
@@ -54,6 +55,8 @@ export interface IdproxyDeps {
   readonly isAdmin: AdminCheck;
   readonly introspectionKeys: KeyList;
   readonly contextKeys: KeyList;
+  /** Writes what the admin token does outside `/admin`. */
+  readonly adminActs: AdminActs;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly toIdentityClaim: ToIdentityClaim;
@@ -131,6 +134,7 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
     findSession,
     authenticate,
     checkTrust,
+    adminActs: deps.adminActs,
     contexts,
     sessions,
     keyring,

@@ -1,6 +1,7 @@
 import { Router, type RequestHandler } from 'express';
 
 import type { Clock } from '../../core/clock.ts';
+import type { AdminActs } from '../../http/audit-acts.ts';
 import { readBody } from '../../http/body.ts';
 import { checkShape } from '../../http/check.ts';
 import { handleErrors } from '../../http/create-app.ts';
@@ -17,9 +18,11 @@ import type { Exchange } from '../exchange.ts';
 import { readGrant } from '../grants/grants.ts';
 import { toIntrospection, toTokenResponse } from '../respond.ts';
 import { tokenQuery } from '../schemas.ts';
-import { type CheckTrust, refuseCaller } from '../trusted-caller.ts';
+import { toTarget } from '../session.ts';
+import type { CheckTrust } from '../trusted-caller.ts';
 import type { UserContexts } from '../user-context.ts';
 import { MAX_CLIENT_BODY_BYTES } from './client.ts';
+import { refuseCaller } from './refuse-caller.ts';
 
 export interface OauthRoutesDeps {
   readonly exchange: Exchange;
@@ -28,6 +31,7 @@ export interface OauthRoutesDeps {
   readonly findSession: FindSession;
   readonly sessions: SessionStore;
   readonly checkTrust: CheckTrust;
+  readonly adminActs: AdminActs;
   readonly contexts: UserContexts;
   readonly clock: Clock;
   readonly publicUrl: () => string;
@@ -37,7 +41,8 @@ export interface OauthRoutesDeps {
 
 /** `/oauth/*`: the token endpoint (RFC 7523, 8693, 9449), introspection (RFC 7662), revocation (RFC 7009); failures as in RFC 6749 §5.2. */
 export function createOauthRoutes(deps: OauthRoutesDeps): Router {
-  const { exchange, checkDpop, accessTokens, findSession, sessions, checkTrust, contexts, clock, publicUrl } = deps;
+  const { exchange, checkDpop, accessTokens, findSession, sessions, checkTrust, adminActs, contexts } = deps;
+  const { clock, publicUrl } = deps;
   const router = Router({ caseSensitive: true });
   const guard = (): RequestHandler[] => [
     limitRate({ perMinute: deps.rateLimitPerMinute, refusal: 'rate_limited' }),
@@ -61,10 +66,12 @@ export function createOauthRoutes(deps: OauthRoutesDeps): Router {
     .route('/oauth/introspect')
     .post(...guard(), async function introspect(req, res) {
       const trust = checkTrust(req);
-      if (trust === 'none') refuseCaller(req);
+      if (trust === 'none') refuseCaller(req, res, adminActs);
       const { token } = checkShape(tokenQuery, req.body);
-      const live = await findSession(await accessTokens.parse(token));
-      const context = live && trust === 'context' ? contexts.open(live.id, live.session.sealedContext) : undefined;
+      const bearer = await accessTokens.parse(token);
+      if (trust === 'admin' && !(await adminActs.begin(req, res, toTarget(bearer)))) return;
+      const live = await findSession(bearer);
+      const context = live && trust !== 'session' ? contexts.open(live.id, live.session.sealedContext) : undefined;
       sendJson(res, 200, toIntrospection(live, publicUrl(), context));
     })
     .all(allowOnly('POST'));
@@ -74,8 +81,10 @@ export function createOauthRoutes(deps: OauthRoutesDeps): Router {
     .post(...guard(), async function revoke(req, res) {
       const { token } = checkShape(tokenQuery, req.body);
       // Whoever holds a bearer may end it: that is what signing out is. A stolen one is better ended, so no proof is asked for.
-      if (checkTrust(req) === 'none' && (readBearer(req) ?? readDpopToken(req)) !== token) refuseCaller(req);
+      const trust = checkTrust(req);
+      if (trust === 'none' && (readBearer(req) ?? readDpopToken(req)) !== token) refuseCaller(req, res, adminActs);
       const bearer = await accessTokens.parse(token);
+      if (trust === 'admin' && !(await adminActs.begin(req, res, toTarget(bearer)))) return;
       if (bearer) await sessions.revoke(bearer.tag, bearer.key);
       // An unknown token is no error (RFC 7009 §2.2).
       sendJson(res, 200, {});

@@ -48,7 +48,7 @@ function startKeySets() {
     onProblem: (detail) => problems.push(detail),
     waitMs: (ms) => {
       assert.equal(ms, JWKS_PATIENCE_MS);
-      return new Promise((resolve) => (losePatience = resolve));
+      return new Promise<void>((resolve) => (losePatience = resolve));
     },
   });
   return {
