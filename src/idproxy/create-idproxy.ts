@@ -153,7 +153,7 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
     keyring,
     findSession,
     authenticate,
-    isTokenOf: createIsTokenOf(authenticateToken),
+    isTokenOf: createIsTokenOf(authenticateToken, (refusal) => logger.info(refusal, "a socket's token")),
     contexts,
     close: () => {
       directory.close();

@@ -60,12 +60,13 @@ export interface ExchangeDeps {
 
 const NOT_HERE = 'an identity assertion (ID-JAG) is exchanged at /oauth/token, by the jwt-bearer grant';
 
-/** Outcomes of the store that refuse an assertion. */
-const REFUSALS: Readonly<Record<Exclude<ExchangeOutcome['kind'], 'granted' | 'reused'>, ErrorCode>> = {
-  replayed: 'replayed',
-  unknown: 'user_unknown',
-  unproven: 'merge_unproven',
-};
+/** Outcomes of the store that refuse an assertion, and what the log is told of them. */
+const REFUSALS: Readonly<Record<Exclude<ExchangeOutcome['kind'], 'granted' | 'reused'>, readonly [ErrorCode, string]>> =
+  {
+    replayed: ['replayed', '"jti" was exchanged before'],
+    unknown: ['user_unknown', '"sub" is not a registered user'],
+    unproven: ['merge_unproven', '"identityToMerge" without the bearer of that identity'],
+  };
 
 /** Verification, then the claim of the `jti` together with identity and session, in one round trip of the store. */
 export function createExchange(deps: ExchangeDeps): Exchange {
@@ -131,8 +132,10 @@ export function createExchange(deps: ExchangeDeps): Exchange {
         expiresInMs: app.bearerLifetimeSeconds * 1000,
       },
     });
-    if (outcome.kind !== 'granted' && outcome.kind !== 'reused')
-      throw new AppError(REFUSALS[outcome.kind], { detail: app.clientId });
+    if (outcome.kind !== 'granted' && outcome.kind !== 'reused') {
+      const [code, why] = REFUSALS[outcome.kind];
+      throw new AppError(code, { detail: `${app.clientId}: ${why}` });
+    }
     if (outcome.kind === 'granted') return { outcome: outcome.kind, grant: { accessToken, session } };
     const reused = { ...session, ...parseSessionBody(outcome.body) };
     return {
