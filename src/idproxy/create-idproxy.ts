@@ -124,6 +124,7 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
   const registry = createAppRegistry({ documents, identities: store.identities, sessions, vault, clock });
   const refusedAssertions = createRefusedAssertions({
     perMinute: settings.refusedAssertionsPerMinute ?? FAILED_ASSERTIONS_PER_MINUTE,
+    counters: deps.sharedCounters,
   });
   const shared = {
     ...settings,
