@@ -65,7 +65,7 @@ describe('what cannot be decrypted', () => {
       'a ciphertext that was changed': spoil(unknown, 3),
       'a tag that was changed': spoil(unknown, 4),
       'a known client, and a tag that was changed': spoil(await encryptText(app.sign(), jwk, own), 4),
-      'for another key under our name': await encryptText(app.sign(), foreign as JWK, own),
+      'for another key under our name': await encryptText(app.sign(), foreign, own),
       'for a key that is not there': await encryptText(app.sign(), jwk, { kid: 'somebody-else' }),
       'of an algorithm that no app allows': await encryptText(app.sign(), jwk, { ...own, alg: 'RSA-OAEP-512' }),
       'no JWS inside': await encryptText('{}', jwk, own),

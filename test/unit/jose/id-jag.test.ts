@@ -105,7 +105,7 @@ describe('the rules on an identity assertion', () => {
       for (const first of VALUES[one] ?? [])
         for (const two of names.slice(at))
           for (const second of VALUES[two] ?? []) {
-            const payload = createPayload({ [one]: first, [two]: second } as JsonObject);
+            const payload = createPayload({ [one]: first, [two]: second });
             const failure = judgeIdJag(payload, RULES, NOW).find(({ verdict }) => verdict === 'refused')?.error;
             const kept = tryOut(() => checkIdJag(payload, RULES, NOW));
             assert.deepEqual([kept?.code, kept?.detail], [failure?.code, failure?.detail], JSON.stringify(payload));
