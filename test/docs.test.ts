@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 
@@ -25,6 +25,19 @@ for (const page of PAGES) {
     for (const path of [...links, ...places]) assert.ok(existsSync(path), `${page} names ${path}`);
   });
 }
+
+test('what holds a threat is named by the test itself, not by its folder', () => {
+  const rows = readFileSync('docs/security.md', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| threat'));
+  assert.ok(rows.length > 60, String(rows.length));
+  for (const row of rows) {
+    const held = row.split(' | ').at(-1) ?? '';
+    const tests = [...held.matchAll(/`([^`]+)`/g)].map(([, path = '']) => path);
+    assert.ok(tests.length > 0, row);
+    for (const path of tests) assert.ok(path.startsWith('test/') && statSync(path).isFile(), `${path} in ${row}`);
+  }
+});
 
 test('the pages are found, and a page that is not there would be missed', () => {
   assert.ok(PAGES.length > 10);

@@ -13,6 +13,7 @@ import { type AppDeps, createApp, type Express } from '../http/create-app.ts';
 import type { UpgradeHandler } from '../http/upgrade.ts';
 import type { KeyList } from '../http/key-list.ts';
 import type { GetText } from '../http/outbound/get-text.ts';
+import { isBoundAsAsked } from '../idproxy/authenticate.ts';
 import { createIdproxy, type Idproxy, type IdproxySettings } from '../idproxy/create-idproxy.ts';
 import type { ReplayKeyFormats } from '../idproxy/replay-key.ts';
 import type { Bot } from '../sessions/bots/bot.ts';
@@ -57,8 +58,16 @@ export interface Platform {
 export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): Platform {
   const { store, vault } = deps;
   const identities = createIdentities(vault.deriveKey('user-id'));
+  const audited = createAuditedActs({
+    trail: createAuditTrail({ append: (body) => store.audit.append(body), clock: deps.clock }),
+    logger: deps.logger,
+    routes: ADMIN_ROUTES,
+    readingActs: AUDITED_READS,
+    nameForms: NAME_FORMS,
+  });
   const idproxy = createIdproxy(settings, {
     ...deps,
+    adminActs: audited,
     toIdentityClaim: identities.toClaim,
     readSubject: (body) => parseIdentityBody(body).subject,
   });
@@ -68,7 +77,11 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
     identities,
     directory,
     bearers: {
-      find: findSession,
+      find: async (name) => {
+        const live = await findSession(name);
+        // To a bearer that is not bound to a key, though its app asks for that, the app is not there.
+        return live && !isBoundAsAsked(live) ? { ...live, app: undefined } : live;
+      },
       authenticate,
       isTokenOf: (token, { session }) => isTokenOf(token, session),
       openContext: ({ id, session }) => contexts.open(id, session.sealedContext),
@@ -96,13 +109,6 @@ export function createPlatform(settings: PlatformSettings, deps: PlatformDeps): 
       }
     },
   };
-  const audited = createAuditedActs({
-    trail: createAuditTrail({ append: (body) => store.audit.append(body), clock: deps.clock }),
-    logger: deps.logger,
-    routes: ADMIN_ROUTES,
-    readingActs: AUDITED_READS,
-    nameForms: NAME_FORMS,
-  });
   const cors = allowOrigins(settings.cors);
   const mount = (server: Express): void => {
     // Before CORS: no page of another origin has any business here.

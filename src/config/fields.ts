@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 
 import { z } from 'zod';
 
+import { findMaterialProblem } from '../core/key-material.ts';
 import { findPublication } from '../core/published-secrets.ts';
 import { Secret } from '../core/secret.ts';
 
@@ -67,7 +68,8 @@ function findWebhookSecretProblem(text: string): string | undefined {
   const bytes = coded === undefined ? Buffer.from(text) : Buffer.from(coded, 'base64');
   if (bytes.length < MIN_WEBHOOK_SECRET_BYTES) return `must have at least ${MIN_WEBHOOK_SECRET_BYTES} bytes`;
   if (new Set(bytes).size < MIN_TOKEN_CHARACTERS) return 'must be random; it repeats a few characters';
-  return findPublication(coded ?? text) === undefined ? undefined : 'must be random; this one is published';
+  if (findPublication(coded ?? text) !== undefined) return 'must be random; this one is published';
+  return coded === undefined ? findMaterialProblem(text) : undefined;
 }
 
 /** A Redis URL, which may hold a password. */

@@ -122,6 +122,11 @@ export const ERRORS = {
     msg: 'this bearer is not bound to a key: send it with the scheme Bearer',
     oauth: 'invalid_token',
   },
+  bearer_unbound: {
+    status: 403,
+    msg: 'this client takes only bearers that are bound to a key (DPoP)',
+    oauth: 'access_denied',
+  },
 
   // Registration.
   app_not_found: { status: 404, msg: 'no app has this client id', oauth: 'invalid_request' },

@@ -1,8 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 
-/** What a shortcut had done of a request before it left it to Express: it was counted, its body was
- * read, and it failed. */
+/**
+ * What a shortcut had done of a request before it left it to Express: it was counted, its body was read, and it failed, or only
+ * Express can answer it.
+ */
 export interface Ahead {
+  /** Undefined where nothing failed. */
   readonly failure: unknown;
   /** When the request came, on `performance.now()`'s clock, in milliseconds. */
   readonly startedAtMs: number;

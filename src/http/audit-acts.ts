@@ -5,7 +5,7 @@ import { type Logger, readFailure, toLoggedPath } from './access-log.ts';
 import type { AuditEntry, AuditTrail } from './audit-entry.ts';
 import { createWindowCounter } from './window-counter.ts';
 
-/** Refused credentials of one hour that have an entry each; further ones share one entry for each minute. */
+/** Refused credentials of one hour that have an entry each, below `/admin` and elsewhere apart; further ones share one entry for each minute. */
 export const MAX_REFUSAL_ENTRIES_PER_HOUR = 60;
 const WINDOW_MS = 3_600_000;
 /** From the first refusal that has no entry of its own to the entry that says how many there were, in milliseconds. */
@@ -16,8 +16,19 @@ const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Failures that say that the credential was not taken. */
 const REFUSED: ReadonlySet<string> = new Set(['credential_missing', 'credential_invalid']);
 
-/** Writes the audit trail of the routes below one path. */
-export interface AuditedActs {
+/** For routes that others than the admin may use, too: they say themselves when it is the admin. */
+export interface AdminActs {
+  /**
+   * Before the admin's act is done. @returns whether somebody still waits for it; else it must not be done
+   * @throws AppError `store_unavailable` where it cannot be written: then nothing may be done
+   */
+  begin(req: Request, res: Response, target?: AuditEntry['target']): Promise<boolean>;
+  /** Where a credential was shown that is about to be refused. */
+  refuse(req: Request, res: Response): void;
+}
+
+/** Writes the audit trail of the routes below one path, and of the acts of the admin elsewhere. */
+export interface AuditedActs extends AdminActs {
   /** Stands before the check of the credential: what that refuses has an entry. */
   readonly recordRefusals: RequestHandler;
   /** Stands behind the check of the credential, before every route. */
@@ -98,19 +109,38 @@ export function createAuditedActs({
     return target === undefined ? {} : { target };
   };
 
+  const watchRefusal = (req: Request, res: Response, place: 'admin' | 'elsewhere'): void => {
+    const act = toAct(req);
+    res.once('close', () => {
+      if (!REFUSED.has(readFailure(res)?.code ?? '')) return;
+      // SECURITY: whoever floods must not fill the trail, which is kept for long, and must not go unmentioned.
+      if (refusals.add(place) <= MAX_REFUSAL_ENTRIES_PER_HOUR) {
+        recordLater({ who: 'nobody', ...act, outcome: 'refused', status: res.statusCode });
+        return;
+      }
+      unwritten += 1;
+      timer ??= setTimeout(recordRest, SHARED_AFTER_MS).unref();
+    });
+  };
+
+  const begin = async (act: Act, res: Response): Promise<boolean> => {
+    // SECURITY: before anything is done. Where it cannot be written, this throws, and nothing is done.
+    const begun = await trail.record({ who: 'admin', ...act, outcome: 'begun' });
+    const end = (): void => recordLater({ who: 'admin', ...act, ...toMade(res), ...toOutcome(res), begun });
+    if (res.closed) {
+      // Gone before anything was done, and nobody will say so again.
+      end();
+      return false;
+    }
+    res.once('close', end);
+    return true;
+  };
+
   return {
+    begin: (req, res, target) => begin({ ...toAct(req), ...(target && { target }) }, res),
+    refuse: (req, res) => watchRefusal(req, res, 'elsewhere'),
     recordRefusals: function recordRefusals(req, res, next) {
-      const act = toAct(req);
-      res.once('close', () => {
-        if (!REFUSED.has(readFailure(res)?.code ?? '')) return;
-        // SECURITY: whoever floods must not fill the trail, which is kept for long, and must not go unmentioned.
-        if (refusals.add('') <= MAX_REFUSAL_ENTRIES_PER_HOUR) {
-          recordLater({ who: 'nobody', ...act, outcome: 'refused', status: res.statusCode });
-          return;
-        }
-        unwritten += 1;
-        timer ??= setTimeout(recordRest, SHARED_AFTER_MS).unref();
-      });
+      watchRefusal(req, res, 'admin');
       next();
     },
     recordActs: async function recordActs(req, res, next) {
@@ -119,16 +149,7 @@ export function createAuditedActs({
         next();
         return;
       }
-      // SECURITY: before anything is done. Where it cannot be written, this throws, and nothing is done.
-      const begun = await trail.record({ who: 'admin', ...act, outcome: 'begun' });
-      const end = (): void => recordLater({ who: 'admin', ...act, ...toMade(res), ...toOutcome(res), begun });
-      if (res.closed) {
-        // Gone before anything was done, and nobody will say so again.
-        end();
-        return;
-      }
-      res.once('close', end);
-      next();
+      if (await begin(act, res)) next();
     },
     close: async () => {
       recordRest();

@@ -9,8 +9,12 @@ import type { RateLimit } from './rate-limit.ts';
 import { sendJson, sendJsonText } from './respond.ts';
 import { computeSecurityHeaders } from './security-headers.ts';
 
-/** What a route answers with status 200 as JSON; `req.body` has been read. @throws AppError */
-export type Answer = (req: Request, res: Response) => Promise<object>;
+/**
+ * What a route answers with status 200 as JSON; `req.body` has been read.
+ * @returns undefined for nothing: a shortcut leaves the request to Express then
+ * @throws AppError
+ */
+export type Answer = (req: Request, res: Response) => Promise<object | undefined>;
 
 /** A route whose plain requests are answered without Express. */
 export interface Shortcut extends RouteShortcut {
@@ -41,8 +45,9 @@ export interface ShortcutDeps {
 export function answerJson(answer: Answer): RequestHandler {
   return async function answerJsonHandler(req, res) {
     const ahead = readAhead(req);
-    if (ahead !== undefined) throw ahead.failure;
-    sendJson(res, 200, await answer(req, res));
+    if (ahead?.failure !== undefined) throw ahead.failure;
+    const body = await answer(req, res);
+    if (body !== undefined) sendJson(res, 200, body);
   };
 }
 
@@ -91,15 +96,23 @@ function createServe(shortcut: Shortcut, { name, logger, metrics }: ShortcutDeps
       logRequest(req, res, ms);
     };
     res.once('close', onClose);
-    try {
-      req.body = await parseBody(req, maxBodyBytes);
-      const text = JSON.stringify(await answer(req, res));
-      addFields(res, ['x-request-id', id, ...securityFields]);
-      cors(req, res, () => sendJsonText(res, 200, text));
-    } catch (failure) {
+    const leave = (failure?: unknown): void => {
       res.off('close', onClose);
       noteAhead(req, { failure, startedAtMs });
       leaveToExpress();
+    };
+    try {
+      req.body = await parseBody(req, maxBodyBytes);
+      const answered = await answer(req, res);
+      if (answered === undefined) {
+        leave();
+        return;
+      }
+      const text = JSON.stringify(answered);
+      addFields(res, ['x-request-id', id, ...securityFields]);
+      cors(req, res, () => sendJsonText(res, 200, text));
+    } catch (failure) {
+      leave(failure);
     }
   };
 }

@@ -5,6 +5,8 @@ export const MAX_COUNTED_KEYS = 100_000;
 export interface WindowCounter {
   /** Counts one more. @returns how many there were in the window, this one included */
   add(key: string): number;
+  /** Counts one more that may be given back, to the window that it was taken from alone. */
+  take(key: string): { readonly count: number; readonly giveBack: () => void };
   /** How many there were in the window. */
   count(key: string): number;
   /** Until the next window, in whole seconds, at least 1. */
@@ -31,14 +33,16 @@ export function createWindowCounter({
     counts = new Map();
   };
   const slotOf = (key: string): string => (counts.has(key) || counts.size < MAX_COUNTED_KEYS ? key : '');
+  const take: WindowCounter['take'] = (key) => {
+    roll();
+    const [window, slot] = [counts, slotOf(key)];
+    const count = (window.get(slot) ?? 0) + 1;
+    window.set(slot, count);
+    return { count, giveBack: () => void window.set(slot, Math.max(0, (window.get(slot) ?? 0) - 1)) };
+  };
   return {
-    add: (key) => {
-      roll();
-      const slot = slotOf(key);
-      const count = (counts.get(slot) ?? 0) + 1;
-      counts.set(slot, count);
-      return count;
-    },
+    add: (key) => take(key).count,
+    take,
     count: (key) => {
       roll();
       return counts.get(slotOf(key)) ?? 0;

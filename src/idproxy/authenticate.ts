@@ -22,6 +22,14 @@ export interface LiveSession extends SessionName {
   readonly app: App | undefined;
 }
 
+/**
+ * Whether the bearer of a session is bound to a key, where its app asks for that.
+ * SECURITY: an app may begin to ask at any time; what was granted before holds no longer than that.
+ */
+export function isBoundAsAsked({ app, session }: Pick<LiveSession, 'app' | 'session'>): boolean {
+  return app?.requireDpop !== true || session.jkt !== undefined;
+}
+
 /** Finds a live session. @returns undefined where it is unknown, revoked or expired */
 export type FindSession = (name: SessionName | undefined) => Promise<LiveSession | undefined>;
 
@@ -65,7 +73,7 @@ export interface AuthenticateDeps {
  * 401 means only that the bearer is expired or unknown: published clients then fetch a new JWT without any back-off. A bearer that is
  * bound to a key is one together with a proof alone.
  * @throws AppError `bearer_missing`, `bearer_invalid`, `bearer_bound`, `bearer_not_bound`, `invalid_dpop_proof`,
- * `dpop_proof_replayed` (401), `client_forbidden` (403)
+ * `dpop_proof_replayed` (401), `client_forbidden`, `bearer_unbound` (403)
  */
 export function createAuthenticate({ findSession, accessTokens, checkDpop }: AuthenticateDeps): Authenticate {
   /** SECURITY: by its scheme a token says whether it is bound, and what is stored of its session decides. */
@@ -87,6 +95,7 @@ export function createAuthenticate({ findSession, accessTokens, checkDpop }: Aut
     const proof: KeyProof | undefined = await checkProof(req, token, live.session.jkt);
     const { app, ...rest } = live;
     if (!app?.enabled) throw new AppError('client_forbidden', { detail: live.session.clientId });
+    if (!isBoundAsAsked(live)) throw new AppError('bearer_unbound', { detail: live.session.clientId });
     await proof?.use();
     return { ...rest, app };
   };

@@ -8,6 +8,7 @@ import { createAppRoutes } from '../apps/routes.ts';
 import { createPlatformKeyRoutes } from '../apps/routes/platform-keys.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../http/access-log.ts';
+import type { AdminActs } from '../http/audit-acts.ts';
 import type { Routes } from '../http/create-app.ts';
 import type { KeyList } from '../http/key-list.ts';
 import type { Metrics } from '../http/metrics.ts';
@@ -55,6 +56,8 @@ export interface IdproxyDeps {
   readonly isAdmin: AdminCheck;
   readonly introspectionKeys: KeyList;
   readonly contextKeys: KeyList;
+  /** Writes what the admin token does outside `/admin`. */
+  readonly adminActs: AdminActs;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly toIdentityClaim: ToIdentityClaim;
@@ -107,7 +110,8 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
   const checkDpop = createCheckDpop({ claims: store.claims, clock, publicUrl });
   const findSession = createFindSession({ sessions, directory, clock, readSubject: deps.readSubject });
   const exchange = createExchange({
-    verify: limitApps(createVerifyAssertion(authenticateToken, clock, publicUrl), { counters: deps.sharedCounters }),
+    verify: createVerifyAssertion(authenticateToken, clock, publicUrl),
+    takePlace: limitApps({ counters: deps.sharedCounters }),
     accessTokens,
     findSession,
     sessions,
@@ -122,6 +126,7 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
   const registry = createAppRegistry({ documents, identities: store.identities, sessions, vault, clock });
   const refusedAssertions = createRefusedAssertions({
     perMinute: settings.refusedAssertionsPerMinute ?? FAILED_ASSERTIONS_PER_MINUTE,
+    counters: deps.sharedCounters,
   });
   const shared = {
     ...settings,
@@ -132,6 +137,7 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
     findSession,
     authenticate,
     checkTrust,
+    adminActs: deps.adminActs,
     contexts,
     sessions,
     keyring,
@@ -153,7 +159,7 @@ export function createIdproxy(settings: IdproxySettings, deps: IdproxyDeps): Idp
     keyring,
     findSession,
     authenticate,
-    isTokenOf: createIsTokenOf(authenticateToken),
+    isTokenOf: createIsTokenOf(authenticateToken, (refusal) => logger.info(refusal, "a socket's token")),
     contexts,
     close: () => {
       directory.close();

@@ -7,6 +7,7 @@ import type { AccessTokens } from './access-token.ts';
 import type { FindSession } from './authenticate.ts';
 import { type Bearer, createBearer, createTag, deriveBearer } from './bearer.ts';
 import { type KeyProof, toDpopError } from './dpop.ts';
+import type { AppPlace, TakePlace } from './limit-apps.ts';
 import type { AssertionKind } from './profiles.ts';
 import { type ReplayKeyFormats, toReplayLifeMs, toTag } from './replay-key.ts';
 import { parseSessionBody, type Session, toSessionBody, toSessionId } from './session.ts';
@@ -43,6 +44,8 @@ export type ToIdentityClaim = (verified: VerifiedAssertion, proof: SessionName |
 
 export interface ExchangeDeps {
   readonly verify: VerifyAssertion;
+  /** Asked of apps that have a limit, after verification and before anything is used up. */
+  readonly takePlace: TakePlace;
   readonly sessions: SessionStore;
   readonly toIdentityClaim: ToIdentityClaim;
   readonly contexts: UserContexts;
@@ -57,12 +60,13 @@ export interface ExchangeDeps {
 
 const NOT_HERE = 'an identity assertion (ID-JAG) is exchanged at /oauth/token, by the jwt-bearer grant';
 
-/** Outcomes of the store that refuse an assertion. */
-const REFUSALS: Readonly<Record<Exclude<ExchangeOutcome['kind'], 'granted' | 'reused'>, ErrorCode>> = {
-  replayed: 'replayed',
-  unknown: 'user_unknown',
-  unproven: 'merge_unproven',
-};
+/** Outcomes of the store that refuse an assertion, and what the log is told of them. */
+const REFUSALS: Readonly<Record<Exclude<ExchangeOutcome['kind'], 'granted' | 'reused'>, readonly [ErrorCode, string]>> =
+  {
+    replayed: ['replayed', '"jti" was exchanged before'],
+    unknown: ['user_unknown', '"sub" is not a registered user'],
+    unproven: ['merge_unproven', '"identityToMerge" without the bearer of that identity'],
+  };
 
 /** Verification, then the claim of the `jti` together with identity and session, in one round trip of the store. */
 export function createExchange(deps: ExchangeDeps): Exchange {
@@ -86,19 +90,18 @@ export function createExchange(deps: ExchangeDeps): Exchange {
     app.accessTokenFormat === 'jwt' ? accessTokens.sign(session, bearer) : bearer.text;
 
   /** SECURITY: a bearer that is bound to a key proves something only together with that key. */
-  const findMergeProof = async (text: string, jkt: string | undefined): Promise<SessionName | undefined> => {
+  const findMergeProof = async (app: App, text: string, jkt?: string): Promise<SessionName | undefined> => {
     const presented = await accessTokens.parse(text);
-    if (presented?.isBound !== true) return presented;
+    if (presented?.isBound !== true) return app.requireDpop ? undefined : presented;
     const bound = jkt === undefined ? undefined : (await findSession(presented))?.session.jkt;
     return bound !== undefined && bound === jkt ? presented : undefined;
   };
 
   const grant = async (
-    assertion: string,
-    { botId, customData, mergeBearer, keyProof, format, kinds = ['jwt'] }: ExchangeOptions,
+    verified: VerifiedAssertion,
+    unsigned: JsonObject,
+    { botId, mergeBearer, keyProof, format, kinds = ['jwt'] }: ExchangeOptions,
   ): Promise<{ outcome: string; grant: Grant }> => {
-    const unsigned = checkCustomData(customData);
-    const verified = await verify(assertion);
     const { app, claims } = verified;
     const jkt = keyProof?.jkt;
     if (!kinds.includes(verified.kind)) throw new AppError('assertion_malformed', { values: { detail: NOT_HERE } });
@@ -106,7 +109,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
     checkFormat(app, format);
     checkBot(app, botId);
     const { bearer, replay } = plan(verified, jkt);
-    const mergeProof = mergeBearer === undefined ? undefined : await findMergeProof(mergeBearer, jkt);
+    const mergeProof = mergeBearer === undefined ? undefined : await findMergeProof(app, mergeBearer, jkt);
     const identity = toIdentityClaim(verified, mergeProof);
     const { privateClaims, secureCustomData } = claims;
     const sealedContext = contexts.seal(toSessionId(bearer), { privateClaims, secureCustomData, customData: unsigned });
@@ -125,8 +128,10 @@ export function createExchange(deps: ExchangeDeps): Exchange {
         expiresInMs: app.bearerLifetimeSeconds * 1000,
       },
     });
-    if (outcome.kind !== 'granted' && outcome.kind !== 'reused')
-      throw new AppError(REFUSALS[outcome.kind], { detail: app.clientId });
+    if (outcome.kind !== 'granted' && outcome.kind !== 'reused') {
+      const [code, why] = REFUSALS[outcome.kind];
+      throw new AppError(code, { detail: `${app.clientId}: ${why}` });
+    }
     if (outcome.kind === 'granted') return { outcome: outcome.kind, grant: { accessToken, session } };
     const reused = { ...session, ...parseSessionBody(outcome.body) };
     return {
@@ -136,11 +141,18 @@ export function createExchange(deps: ExchangeDeps): Exchange {
   };
 
   return async function exchange(assertion, options = {}) {
+    let place: AppPlace | undefined;
     try {
-      const { outcome, grant: granted } = await grant(assertion, options);
+      const unsigned = checkCustomData(options.customData);
+      const verified = await verify(assertion);
+      if (verified.app.exchangesPerMinute > 0) place = await deps.takePlace(verified.app);
+      const { outcome, grant: granted } = await grant(verified, unsigned, options);
+      // SECURITY: what was exchanged before takes no place, or one live assertion would use up all of them.
+      if (outcome !== 'granted') await place?.giveBack();
       onOutcome(outcome);
       return granted;
     } catch (error) {
+      await place?.giveBack();
       onOutcome(error instanceof AppError ? error.code : 'internal');
       throw error;
     }

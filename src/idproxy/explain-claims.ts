@@ -1,10 +1,11 @@
 import type { App } from '../apps/schemas.ts';
-import { AppError } from '../core/errors.ts';
+import type { AppError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import { quote } from '../core/quote.ts';
 import { describeTime, toShownDate, toUnixSeconds } from '../jose/claim-times.ts';
 import { pickClaim } from '../jose/claim-values.ts';
-import { type ClaimVerdict, USER_DATA_SPELLINGS } from '../jose/claims.ts';
+import { USER_DATA_SPELLINGS } from '../jose/claims.ts';
+import type { ClaimVerdict } from '../jose/claims-check.ts';
 import type { ExplainedCheck } from './explain-schemas.ts';
 import type { AssertionProfile } from './profiles.ts';
 
@@ -32,6 +33,7 @@ const DESCRIBE: Readonly<
     const toSize = (name: string) => `"${name}" has ${Buffer.byteLength(JSON.stringify(payload[name]))} bytes`;
     return present.length === 0 ? 'absent' : `${present.map(toSize).join(', ')}, which are not shown`;
   },
+  presence: (name, payload) => ((payload[name] ?? undefined) === undefined ? 'absent' : 'there, and not shown'),
   rule: () => 'holds',
 };
 
@@ -43,24 +45,12 @@ export function explainClaims(
   now: number,
   issuer: string,
 ): readonly ExplainedCheck[] {
-  const verdicts = profile.judgeClaims?.(payload, app, now);
-  if (verdicts === undefined) return [explainAtOnce(() => profile.checkClaims(payload, app, now, issuer))];
-  return verdicts.map(({ check: { name, shows, after }, verdict, error }) => {
+  const own = profile.toOwnClaims(payload);
+  return profile.judgeClaims(payload, app, now, issuer).map(({ check: { name, shows, after }, verdict, error }) => {
     if (error !== undefined) return toRefusal(name, error);
-    const says = verdict === 'ok' ? DESCRIBE[shows](name, payload, now) : `rests on ${after?.join(', ') ?? ''}`;
+    const says = verdict === 'ok' ? DESCRIBE[shows](name, own, now) : `rests on ${after?.join(', ') ?? ''}`;
     return { check: name, verdict, says };
   });
-}
-
-/** A profile that has no table of rules stops at the first that is broken. */
-function explainAtOnce(check: () => unknown): ExplainedCheck {
-  try {
-    check();
-    return { check: 'claims', verdict: 'ok', says: 'hold' };
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    return toRefusal('claims', error);
-  }
 }
 
 /** A refusal as a row. */
@@ -68,13 +58,18 @@ export function toRefusal(check: string, { code, detail, values }: AppError): Ex
   return { check, verdict: 'refused', says: detail ?? values.detail ?? code, failure: code };
 }
 
+/** Members of an assertion of the seeds that others than its rules look at. */
+const LOOKED_AT = [...Object.values(USER_DATA_SPELLINGS).flat(), 'iss', 'kore_iss', 'kore_sub', 'kore_jti'];
+
 /** Names of members that no rule looks at. */
-export function listOtherMembers(payload: JsonObject, checks: readonly ExplainedCheck[]): string[] {
+export function listOtherMembers(
+  payload: JsonObject,
+  checks: readonly ExplainedCheck[],
+  profile: AssertionProfile | undefined,
+): string[] {
   const looked: ReadonlySet<string> = new Set([
-    ...checks.flatMap(({ check }) => [check, `kore_${check}`]),
-    ...Object.values(USER_DATA_SPELLINGS).flat(),
-    'iss',
-    'kore_iss',
+    ...checks.map(({ check }) => check),
+    ...(profile?.kind === 'id-jag' ? [] : LOOKED_AT),
   ]);
   const others = Object.keys(payload).filter((name) => !looked.has(name));
   return others.slice(0, MAX_OTHER_MEMBERS).map((name) => quote(name).slice(1, -1));

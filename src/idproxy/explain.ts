@@ -45,7 +45,7 @@ export function createExplain(deps: ExplainDeps): Explain {
       at: toShownDate(now),
       ...(error && { answer: toAnswer(error) }),
       checks,
-      otherMembers: listOtherMembers(jws?.payload ?? {}, checks),
+      otherMembers: listOtherMembers(jws?.payload ?? {}, checks, profile),
       ...(registered && { clientId: registered.app.clientId, settings: toSettings(registered.app) }),
     };
   };

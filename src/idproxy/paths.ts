@@ -26,7 +26,7 @@ import {
 
 const assertionRefused = describeFailures('AssertionRefused', 'seeds', ASSERTION_CODES);
 const grantRefused = describeFailures('GrantRefused', 'seeds', [...ASSERTION_CODES, 'bot_refused']);
-const clientForbidden = describeFailures('ClientForbidden', 'seeds', ['client_forbidden']);
+const clientForbidden = describeFailures('ClientForbidden', 'seeds', ['client_forbidden', 'bearer_unbound']);
 const sessionNotFound = describeFailures('SessionNotFound', 'seeds', ['session_not_found']);
 
 const failures = { 431: HEADERS_TOO_LARGE, 500: SEEDS.internal, 503: SEEDS.busyOrUnavailable };

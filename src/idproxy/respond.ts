@@ -1,7 +1,7 @@
 import { toIsoDate } from '../core/clock.ts';
 import { toStableUuid } from '../core/ids.ts';
 import { DPOP_ALGORITHM_NAMES } from '../jose/dpop-proof.ts';
-import type { LiveSession } from './authenticate.ts';
+import { isBoundAsAsked, type LiveSession } from './authenticate.ts';
 import type { Grant } from './exchange.ts';
 import { GRANT_TYPES } from './grants/grants.ts';
 import type {
@@ -74,7 +74,7 @@ export function toIntrospection(
   issuer: string,
   context?: UserContext,
 ): IntrospectionResponse {
-  if (!live?.app?.enabled) return { active: false };
+  if (!live?.app?.enabled || !isBoundAsAsked(live)) return { active: false };
   const { clientId, subject, userId, isAnonymous, issuedAt, expiresAt, jkt } = live.session;
   return {
     active: true,

@@ -72,6 +72,11 @@ export function toSessionId({ tag, key }: SessionName): string {
   return `${tag}.${key}`;
 }
 
+/** The same for the audit trail. @returns undefined where there is none */
+export function toTarget(name: SessionName | undefined): { readonly sessionId: string } | undefined {
+  return name && { sessionId: toSessionId(name) };
+}
+
 const SESSION_ID = /^([0-9a-f]{4})\.([\w-]{43})$/;
 
 /** Where the session of that name is stored. @returns undefined where the text cannot be one */

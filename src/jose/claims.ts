@@ -3,6 +3,7 @@ import { isJsonObject, type JsonObject } from '../core/json.ts';
 import { quote } from '../core/quote.ts';
 import { describeTime, toDistance, toDuration, toTimeHint, toUnitHint, toUnixSeconds } from './claim-times.ts';
 import { checkFlag, checkName, checkTime, invalidClaim, missingClaim, pickClaim } from './claim-values.ts';
+import { type ClaimsCheck, type ClaimVerdict, judgeChecks } from './claims-check.ts';
 import { MAX_AUDIENCE_LENGTH, MAX_JTI_LIFETIME_SECONDS, MAX_NAME_LENGTH, MAX_PRIVATE_CLAIMS_BYTES } from './limits.ts';
 
 /** What an app's registration says about its assertions. */
@@ -31,22 +32,6 @@ export interface AssertionClaims {
 /** What the checks have read so far. */
 export type ReadClaims = { -readonly [Name in keyof AssertionClaims]: AssertionClaims[Name] };
 
-/** One rule on the claims of a payload whose signature holds. */
-export interface ClaimsCheck {
-  /** The claim that it is about, or the name of the rule. */
-  readonly name: string;
-  /** How what it is about is shown: a text, a time, user data (of which nothing is shown), or nothing. */
-  readonly shows: 'text' | 'time' | 'size' | 'rule';
-  /** Checks without which it says nothing. */
-  readonly after?: readonly string[];
-  /**
-   * Keeps what it reads in `found`.
-   * @param now - the time, in seconds since the epoch
-   * @throws AppError that names the claim
-   */
-  run(payload: JsonObject, policy: ClaimsPolicy, now: number, found: ReadClaims): void;
-}
-
 /** Spellings of the two members for signed user data that the seeds and their samples use. */
 export const USER_DATA_SPELLINGS = {
   privateClaims: ['privateClaims', 'PrivateClaims'],
@@ -54,7 +39,7 @@ export const USER_DATA_SPELLINGS = {
 } as const;
 
 /** The rules, in the order of the verification rules. */
-export const ASSERTION_CHECKS: readonly ClaimsCheck[] = [
+export const ASSERTION_CHECKS: readonly ClaimsCheck<ClaimsPolicy, ReadClaims>[] = [
   { name: 'aud', shows: 'text', run: checkAudience },
   { name: 'jti', shows: 'text', run: checkJti },
   { name: 'exp', shows: 'time', run: checkExpiry },
@@ -96,32 +81,13 @@ export function checkClaims(payload: JsonObject, policy: ClaimsPolicy, now: numb
   return found;
 }
 
-/** What one rule says of a payload. */
-export interface ClaimVerdict {
-  readonly check: ClaimsCheck;
-  readonly verdict: 'ok' | 'refused' | 'not asked';
-  /** Why it is refused. */
-  readonly error?: AppError;
-}
-
 /** The same rules, each asked: what {@link checkClaims} throws is the first refusal here. */
 export function judgeClaims(payload: JsonObject, policy: ClaimsPolicy, now: number): ClaimVerdict[] {
-  const found = createRead();
-  const broken = new Set<string>();
-  return ASSERTION_CHECKS.map((check): ClaimVerdict => {
-    if (check.after?.some((name) => broken.has(name)) === true) return { check, verdict: 'not asked' };
-    try {
-      check.run(payload, policy, now, found);
-      return { check, verdict: 'ok' };
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      broken.add(check.name);
-      return { check, verdict: 'refused', error };
-    }
-  });
+  return judgeChecks(ASSERTION_CHECKS, payload, policy, now, createRead());
 }
 
-const createRead = (): ReadClaims => ({ subject: '', isAnonymous: false, audience: '', expiresAt: 0 });
+/** What has been read before anything was. */
+export const createRead = (): ReadClaims => ({ subject: '', isAnonymous: false, audience: '', expiresAt: 0 });
 
 function checkAudience(payload: JsonObject, { audiences }: ClaimsPolicy, _now: number, found: ReadClaims): void {
   found.audience = checkName('aud', payload['aud'], MAX_AUDIENCE_LENGTH);

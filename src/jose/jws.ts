@@ -3,6 +3,7 @@ import { createHmac, createSecretKey, type KeyObject, timingSafeEqual, verify } 
 import { CompactSign, importPKCS8 } from 'jose';
 
 import type { JsonObject } from '../core/json.ts';
+import { findMaterialProblem } from '../core/key-material.ts';
 import { findPublication } from '../core/published-secrets.ts';
 import { JWS_ALGORITHMS, type JwsAlgorithm } from './algorithms.ts';
 import { type CompactJws, toSegment } from './compact.ts';
@@ -102,7 +103,8 @@ export function createJwsVerifier(alg: JwsAlgorithm, key: string): Promise<JwsVe
 
 /**
  * A client secret as an HMAC key: the UTF-8 bytes of its text, not its decoded base64.
- * @throws KeyError when it is shorter or longer than the limits, plainly a pattern, a PEM key, or one that anyone can read
+ * @throws KeyError when it is shorter or longer than the limits, has too little key material by its alphabet, is plainly a pattern, a
+ * PEM key, or one that anyone can read
  */
 export function parseClientSecret(secret: string): KeyObject {
   const bytes = Buffer.from(secret);
@@ -116,6 +118,8 @@ export function parseClientSecret(secret: string): KeyObject {
   const publication = findPublication(secret);
   if (publication !== undefined)
     throw new KeyError(`the client secret is published (${publication}); make one that is random`);
+  const problem = findMaterialProblem(secret);
+  if (problem !== undefined) throw new KeyError(`the client secret ${problem}`);
   return createSecretKey(bytes);
 }
 

@@ -19,7 +19,11 @@ import {
   themeResponse,
 } from './schemas.ts';
 
-const forbidden = describeFailures('RealTimeForbidden', 'seeds', ['client_forbidden', 'bot_forbidden']);
+const forbidden = describeFailures('RealTimeForbidden', 'seeds', [
+  'client_forbidden',
+  'bearer_unbound',
+  'bot_forbidden',
+]);
 const realTimeUnavailable = describeFailures('RealTimeUnavailable', 'seeds', ['realtime_unavailable']);
 const busy = describeFailures('Busy', 'seeds', ['busy']);
 const badQuery = describeFailures('BadQuery', 'seeds', ['invalid_request']);

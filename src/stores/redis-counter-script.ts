@@ -6,3 +6,10 @@ export const COUNT = createScript(`
   if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
   return {count, redis.call('PTTL', KEYS[1])}
 `);
+
+/** KEYS: the count. Never below nothing, and never a count without a window. */
+export const GIVE_BACK = createScript(`
+  local count = tonumber(redis.call('GET', KEYS[1]) or 0)
+  if count > 0 then redis.call('DECR', KEYS[1]) end
+  return 0
+`);

@@ -2,7 +2,7 @@ import { sha256Hex } from '../core/secret.ts';
 import { AppError } from '../core/errors.ts';
 import type { CounterStore } from './ports.ts';
 import type { RedisConnection } from './redis-connection.ts';
-import { COUNT } from './redis-counter-script.ts';
+import { COUNT, GIVE_BACK } from './redis-counter-script.ts';
 import { toCounterKey } from './redis-keys.ts';
 
 /** Counts in Redis: a number each, that goes with its window. */
@@ -16,6 +16,9 @@ export function createRedisCounters(connection: RedisConnection): CounterStore {
         throw new AppError('store_unavailable', { detail: 'redis gave an unknown answer' });
       }
       return { count, leftMs };
+    },
+    giveBack: async (key) => {
+      await connection.ask(GIVE_BACK, [toCounterKey(sha256Hex(key))], []);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { APPEND_MESSAGES, CREATE_IDENTITY, LIST_IDENTITIES, REMOVE_IDENTITY } from './redis-identity-scripts.ts';
-import { COUNT } from './redis-counter-script.ts';
+import { COUNT, GIVE_BACK } from './redis-counter-script.ts';
 import { WRITE_DOCUMENT } from './redis-document-script.ts';
 import { ANNOUNCE, LIST_PRESENCE, WITHDRAW } from './redis-presence-scripts.ts';
 import type { Script } from './redis-script.ts';
@@ -21,4 +21,5 @@ export const SCRIPTS: readonly Script[] = [
   WITHDRAW,
   LIST_PRESENCE,
   COUNT,
+  GIVE_BACK,
 ];

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 
 import { z } from 'zod';
 
@@ -100,7 +100,7 @@ export function toMasterKeyText({ keys, stable }: MasterKeySet): string {
 
 /** Whether both sets began with the same key, so that one can stand for the other. */
 export const isSameRoot = (one: StableKeys, other: StableKeys): boolean =>
-  STABLE_PURPOSES.every((name) => one[name].equals(other[name]));
+  STABLE_PURPOSES.every((name) => timingSafeEqual(one[name], other[name]));
 
 /** What a vault needs of them. */
 export function toVaultKeys({ keys, stable }: MasterKeySet): VaultKeys {

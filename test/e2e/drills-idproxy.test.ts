@@ -58,8 +58,8 @@ for (const [store, open] of Object.entries(STORES)) {
     await untilServing(next);
     const result = await settle(load, next);
     t.diagnostic(describeResult(result));
+    // What is in flight at that moment is up to chance here; `drills-kill.test.ts` sees to it.
     assertUnharmed(result);
-    assert.ok(result.grantedLater + result.spent > 0, 'nothing was in flight');
   });
 }
 

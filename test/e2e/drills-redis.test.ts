@@ -130,6 +130,11 @@ describe('two idproxies whose Redis comes back empty', () => {
           );
           assert.ok(answer.tookMs < REFUSAL_LIMIT_MS);
         }
+      const statuses = [...load.answers.values()]
+        .flat()
+        .map((answer) => (answer.kind === 'refused' ? answer.status : 0));
+      const [away, gone] = [503, 401].map((status) => statuses.filter((one) => one === status).length);
+      t.diagnostic(`while it was empty: ${away} refused with 503, ${gone} with 401, replays of before included`);
       const twice = [...load.answers.values()].filter((all) => all.filter(({ kind }) => kind === 'granted').length > 1);
       assert.equal(twice.length, 0);
 

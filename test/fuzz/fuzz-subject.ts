@@ -1,7 +1,12 @@
+import assert from 'node:assert/strict';
 import { request as requestHttp } from 'node:http';
 
 import type { JWK } from 'jose';
 
+import { createAppDirectory } from '../../src/apps/directory.ts';
+import { createPlatformKeys } from '../../src/apps/platform-keys.ts';
+import { AppError, ERRORS } from '../../src/core/errors.ts';
+import { createAuthenticateToken } from '../../src/idproxy/authenticate-token.ts';
 import { type CompactJwe, type CompactJws, parseCompact } from '../../src/jose/compact.ts';
 import { createJwsVerifier, type JwsVerifier } from '../../src/jose/jws.ts';
 import { type AppUnderTest, type IdproxyUnderTest, startIdproxyUnderTest } from '../support/idproxy-under-test.ts';
@@ -28,6 +33,8 @@ export interface FuzzSubject {
   readonly attacker: Attacker;
   /** Whether the signature of a token is the app's own. @throws TokenError on what is no token */
   hasGoodSignature(text: string): Promise<boolean>;
+  /** Whether the idproxy takes a token for an app's own, its JWE opened: every check up to the signature. */
+  isAuthentic(text: string): Promise<boolean>;
   /** Counts how far cases come: one that ends at the first check proves little. */
   tally(what: string): void;
   readonly tallies: ReadonlyMap<string, number>;
@@ -58,6 +65,12 @@ export async function createFuzzSubject(): Promise<FuzzSubject> {
   ];
   const proofKey = createProofKey(() => idproxy.clock.nowSeconds());
   const prove = (): string => proofKey.prove('POST', `${PUBLIC_URL}/oauth/token`);
+  const { store, vault, clock } = idproxy;
+  const onProblem = (detail: string): void => assert.fail(detail);
+  const shared = { documents: store.documents, vault, clock, onProblem };
+  const directory = createAppDirectory({ ...shared, getText: undefined });
+  const platformKeys = createPlatformKeys(shared);
+  const authenticate = createAuthenticateToken({ directory, keyring: platformKeys.keyring });
   const tallies = new Map<string, number>();
   const port = Number(new URL(idproxy.url).port);
   return {
@@ -78,11 +91,24 @@ export async function createFuzzSubject(): Promise<FuzzSubject> {
       for (const verifier of verifiers) if (await verifier.verify(token)) return true;
       return false;
     },
+    isAuthentic: async (text) => {
+      try {
+        await authenticate(text);
+        return true;
+      } catch (error) {
+        if (!(error instanceof AppError) || ERRORS[error.code].status >= 500) throw error;
+        return false;
+      }
+    },
     tally: (what) => void tallies.set(what, (tallies.get(what) ?? 0) + 1),
     tallies,
     askInMemory: (request) => sendInMemory(idproxy.app, request),
     askOverHttp: (request) => askOverHttp(port, request),
-    close: () => idproxy.close(),
+    close: async () => {
+      directory.close();
+      platformKeys.close();
+      await idproxy.close();
+    },
   };
 }
 

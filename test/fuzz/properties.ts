@@ -357,7 +357,7 @@ const asking = (name: string, share: number, ask: 'askInMemory' | 'askOverHttp')
 /** All that is fuzzed. */
 export const PROPERTIES: readonly FuzzProperty[] = [
   {
-    name: 'a changed token is no token, or its signature does not hold',
+    name: 'a changed token is no token, or its signature does not hold; of a changed JWE nothing holds',
     share: 0.3,
     create: (subject) => {
       const { good, single, attacker } = subject;
@@ -367,7 +367,11 @@ export const PROPERTIES: readonly FuzzProperty[] = [
         try {
           const isSigned = await subject.hasGoodSignature(text);
           subject.tally('changed tokens that could be parsed');
-          assert.ok(!isSigned || attacker.tokens.includes(text) || text === single, `taken: ${text}`);
+          const isUnchanged = attacker.tokens.includes(text) || good.includes(text) || text === single;
+          assert.ok(!isSigned || isUnchanged, `taken: ${text}`);
+          if (text.split('.').length !== 5) return;
+          subject.tally('changed JWEs that could be parsed');
+          assert.ok(isUnchanged || !(await subject.isAuthentic(text)), `taken: ${text}`);
         } catch (error) {
           if (!(error instanceof TokenError)) throw error;
         }

@@ -274,6 +274,10 @@ test('real answers are as the description says', async (t) => {
       await expectFailure(reading, await sendGood(reading, holder, { query: { botId: 'st-2' } }), 'bot_forbidden');
       await expectFailure(reading, await sendGood(reading, holder, { query: { limit: '0' } }), 'invalid_request');
     }
+    await idproxy.admin('PATCH', `/admin/apps/${app.clientId}`, { requireDpop: true });
+    for (const operation of [...starts, ...readings, find('getUserInfo')]) {
+      await expectFailure(operation, await sendGood(operation, holder), 'bearer_unbound');
+    }
     await idproxy.admin('PATCH', `/admin/apps/${app.clientId}`, { enabled: false });
     for (const operation of [...starts, ...readings, find('getUserInfo')]) {
       await expectFailure(operation, await sendGood(operation, holder), 'client_forbidden');

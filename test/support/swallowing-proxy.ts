@@ -14,6 +14,8 @@ export interface SwallowingProxy {
   holdRequests(): void;
   /** Bytes of requests that are held back. */
   heldBytes(): number;
+  /** Whether some text is in what is held back. */
+  holds(text: string): boolean;
   /** Cuts the clients off and lets new ones through; what was held back is still on its way. */
   cutClients(): void;
   /** Lets the server have what was held back, as a slow network would. */
@@ -79,6 +81,7 @@ export async function startSwallowingProxy(targetPort: number): Promise<Swallowi
       isHolding = true;
     },
     heldBytes: () => held.reduce((sum, { chunk }) => sum + chunk.length, 0),
+    holds: (text) => Buffer.concat(held.map(({ chunk }) => chunk)).includes(text),
     cutClients: () => {
       isHolding = false;
       clients.forEach((client) => client.destroy());

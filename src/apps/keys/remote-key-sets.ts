@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import type { GetText } from '../../http/outbound/get-text.ts';
@@ -15,6 +17,11 @@ export const JWKS_FRESH_SECONDS = 300;
 export const JWKS_STALE_SECONDS = 3_600;
 /** From one attempt to read a JWKS to the next, in seconds, whatever tokens ask for. */
 export const JWKS_REFETCH_SECONDS = 10;
+/**
+ * How long a token whose key is in a set that is not fresh any more waits for the set to be read again, in milliseconds. A server that
+ * is well answers in that time; one that hangs delays nobody for longer.
+ */
+export const JWKS_PATIENCE_MS = 250;
 
 /** The key sets behind URLs, in memory. */
 export interface RemoteKeySets {
@@ -30,6 +37,7 @@ export interface RemoteKeySetsDeps {
   readonly getText: GetText | undefined;
   readonly clock: Clock;
   readonly onProblem: (detail: string) => void;
+  readonly waitMs?: (ms: number) => Promise<unknown>;
 }
 
 /** What is known of one URL; times in seconds since the epoch. */
@@ -37,6 +45,8 @@ interface Entry {
   loaded?: { readonly set: KeySet; readonly at: number };
   triedAt?: number;
   fetching?: Promise<void> | undefined;
+  /** Fulfilled when the set was read, or has taken too long for those who can do without. */
+  patience?: Promise<unknown>;
 }
 
 /** Whether less than `seconds` have gone by. A clock that was set back makes everything old. */
@@ -46,7 +56,14 @@ const isWithin = (seconds: number, at: number | undefined, now: number): boolean
 /** SECURITY: a URL as a log may show it: its query may hold a key to the set. */
 const toLoggedUrl = (url: string): string => url.replace(/\?.*/, '');
 
-export function createRemoteKeySets({ getText, clock, onProblem }: RemoteKeySetsDeps): RemoteKeySets {
+const waitAside = (ms: number): Promise<unknown> => sleep(ms, undefined, { ref: false });
+
+export function createRemoteKeySets({
+  getText,
+  clock,
+  onProblem,
+  waitMs = waitAside,
+}: RemoteKeySetsDeps): RemoteKeySets {
   const entries = new Map<string, Entry>();
 
   const find = (url: string): Entry => {
@@ -82,6 +99,7 @@ export function createRemoteKeySets({ getText, clock, onProblem }: RemoteKeySets
       entry.fetching = fetchSet(url, entry).finally(() => {
         entry.fetching = undefined;
       });
+      entry.patience = Promise.race([entry.fetching, waitMs(JWKS_PATIENCE_MS)]);
     }
     await entry.fetching;
   };
@@ -90,13 +108,29 @@ export function createRemoteKeySets({ getText, clock, onProblem }: RemoteKeySets
   const read = ({ loaded }: Entry, seconds: number): KeySet | undefined =>
     isWithin(seconds, loaded?.at, clock.nowSeconds()) ? loaded?.set : undefined;
 
+  /**
+   * By a set that is being read again, which those who need nothing new from it do not wait for.
+   * SECURITY: a server that hangs is one that fails: its former set is believed until it is too old, and not any longer.
+   */
+  const verifyMeanwhile = async (entry: Entry, jws: CompactJws, alg: JwsAlgorithm): Promise<boolean> => {
+    const { kid } = jws.header;
+    const has = (set: KeySet | undefined) => kid === undefined || (typeof kid === 'string' && set?.has(kid, alg));
+    if (!has(read(entry, JWKS_STALE_SECONDS))) return false;
+    await entry.patience;
+    return (await read(entry, JWKS_STALE_SECONDS)?.verify(jws, alg)) ?? false;
+  };
+
   return {
     verify: async (url, jws, alg) => {
       const entry = find(url);
       const { kid } = jws.header;
       const fresh = read(entry, JWKS_FRESH_SECONDS);
       const isKnown = kid === undefined || (typeof kid === 'string' && fresh?.has(kid, alg) === true);
-      if (fresh === undefined || !isKnown) await refresh(url, entry);
+      if (fresh === undefined || !isKnown) {
+        const refreshed = refresh(url, entry);
+        if (entry.fetching !== undefined && (await verifyMeanwhile(entry, jws, alg))) return true;
+        await refreshed;
+      }
       const set = read(entry, JWKS_STALE_SECONDS);
       if (set === undefined) throw new AppError('upstream_unavailable', { detail: `no JWKS from ${toLoggedUrl(url)}` });
       return set.verify(jws, alg);

@@ -2,6 +2,7 @@ import { Router } from 'express';
 
 import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
+import type { AdminActs } from '../../http/audit-acts.ts';
 import { readBody } from '../../http/body.ts';
 import { checkShape } from '../../http/check.ts';
 import { allowOnly } from '../../http/refusals.ts';
@@ -10,13 +11,14 @@ import type { RefusedAssertions } from '../../http/refused-assertions.ts';
 import { sendJson } from '../../http/respond.ts';
 import { type Answer, answerJson, type RouteShortcut } from '../../http/shortcuts.ts';
 import type { Keyring } from '../../jose/keyring.ts';
-import type { Authenticate, FindSession } from '../authenticate.ts';
+import { type Authenticate, type FindSession, isBoundAsAsked } from '../authenticate.ts';
 import type { Exchange } from '../exchange.ts';
 import { toAuthorizeResponse, toJwtGrantResponse, toMetadata, toUserInfo } from '../respond.ts';
 import { authorizeRequest, jwtGrantRequest, sessionQuery } from '../schemas.ts';
-import { parseSessionId } from '../session.ts';
-import { type CheckTrust, refuseCaller } from '../trusted-caller.ts';
+import { parseSessionId, toTarget } from '../session.ts';
+import type { CheckTrust } from '../trusted-caller.ts';
 import type { UserContexts } from '../user-context.ts';
+import { refuseCaller } from './refuse-caller.ts';
 
 /** A body with an assertion, in bytes: room for the largest assertion and for `botInfo` beside it. */
 export const MAX_CLIENT_BODY_BYTES = 65_536;
@@ -26,6 +28,7 @@ export interface ClientRoutesDeps {
   readonly authenticate: Authenticate;
   readonly findSession: FindSession;
   readonly checkTrust: CheckTrust;
+  readonly adminActs: AdminActs;
   readonly contexts: UserContexts;
   readonly keyring: () => Promise<Keyring>;
   readonly clock: Clock;
@@ -39,7 +42,7 @@ export function createClientRoutes(deps: ClientRoutesDeps): {
   readonly router: Router;
   readonly shortcuts: readonly RouteShortcut[];
 } {
-  const { exchange, authenticate, findSession, checkTrust, contexts, keyring, clock, publicUrl } = deps;
+  const { exchange, authenticate, findSession, checkTrust, adminActs, contexts, keyring, clock, publicUrl } = deps;
   const router = Router({ caseSensitive: true });
   const { limit: barRefused, isBarred } = deps.refusedAssertions;
 
@@ -77,10 +80,12 @@ export function createClientRoutes(deps: ClientRoutesDeps): {
     .route('/api/1.1/session/context')
     .get(limitRate({ perMinute: deps.rateLimitPerMinute, refusal: 'busy' }), async function sessionContext(req, res) {
       // SECURITY: for the platform alone. Whoever holds the user's bearer never gets the signed data back.
-      if (checkTrust(req) !== 'context') refuseCaller(req);
-      const { sessionId } = checkShape(sessionQuery, req.query);
-      const live = await findSession(parseSessionId(sessionId));
-      if (!live?.app?.enabled) throw new AppError('session_not_found');
+      const trust = checkTrust(req);
+      if (trust !== 'context' && trust !== 'admin') refuseCaller(req, res, adminActs);
+      const name = parseSessionId(checkShape(sessionQuery, req.query).sessionId);
+      if (trust === 'admin' && !(await adminActs.begin(req, res, toTarget(name)))) return;
+      const live = await findSession(name);
+      if (!live?.app?.enabled || !isBoundAsAsked(live)) throw new AppError('session_not_found');
       const UserContext = contexts.open(live.id, live.session.sealedContext);
       sendJson(res, 200, { context: { session: { UserContext } } });
     })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
+import type { CounterStore } from '../../../src/stores/ports.ts';
 import { createRedisStore } from '../../../src/stores/redis.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { type AppUnderTest, type IdproxyUnderTest, startIdproxyUnderTest } from '../../support/idproxy-under-test.ts';
@@ -42,6 +43,37 @@ describe('the limit of an app', () => {
       for (let index = 0; index < LIMIT * 2; index++) assert.equal(await authorize(app, changes), 401);
     for (let index = 0; index < LIMIT; index++) assert.equal(await authorize(app), 200);
     assert.equal(await authorize(app), 503);
+  });
+
+  it('is not used up by one assertion that is presented over and over', async () => {
+    const app = await idproxy.register({ exchangesPerMinute: LIMIT });
+    const live = app.sign();
+    assert.equal((await idproxy.authorize(live)).status, 200);
+    const statuses = await Promise.all(Array.from({ length: LIMIT - 1 }, () => idproxy.authorize(live)));
+    assert.deepEqual(new Set(statuses.map(({ status }) => status)), new Set([401]));
+    for (let index = 0; index < LIMIT * 3; index++) assert.equal((await idproxy.authorize(live)).status, 401);
+    for (let index = 1; index < LIMIT; index++) assert.equal(await authorize(app), 200);
+    assert.equal(await authorize(app), 503);
+  });
+
+  it('is not used up within a reuse window, nor by what is refused for other reasons after its claims held', async () => {
+    const app = await idproxy.register({ exchangesPerMinute: LIMIT, reuseWindowSeconds: 60, bots: ['st-1'] });
+    const live = app.sign();
+    for (let index = 0; index < LIMIT * 3; index++) assert.equal((await idproxy.authorize(live)).status, 200);
+    const botInfo = { taskBotId: 'st-2' };
+    for (let index = 0; index < LIMIT * 3; index++) {
+      const { status } = await idproxy.post('/api/1.1/oAuth/token/jwtgrant', { assertion: app.sign(), botInfo });
+      assert.equal(status, 401);
+    }
+    for (let index = 1; index < LIMIT; index++) assert.equal(await authorize(app), 200);
+    assert.equal(await authorize(app), 503);
+  });
+
+  it('lets no more through than it says, however many come at once', async () => {
+    const app = await idproxy.register({ exchangesPerMinute: LIMIT });
+    const statuses = await Promise.all(Array.from({ length: LIMIT * 8 }, () => authorize(app)));
+    assert.equal(statuses.filter((status) => status === 200).length, LIMIT);
+    assert.equal(statuses.filter((status) => status === 503).length, LIMIT * 7);
   });
 
   it('does not use up an assertion that it refuses', async () => {
@@ -95,6 +127,45 @@ describe('limits that instances on one Redis share', () => {
       statuses.push((await (index % 2 === 0 ? first : second).authorize(assertion)).status);
     }
     assert.deepEqual(statuses, [200, 200, 200, 503, 503, 503]);
+  });
+
+  it('are not used up by one assertion that is presented over and over, here and there', async () => {
+    const [first, second] = [await start({}), await start({})];
+    const app = await first.register({ exchangesPerMinute: LIMIT });
+    const sign = (): string => app.sign({ exp: first.clock.nowSeconds() + 60 });
+    const live = sign();
+    assert.equal((await first.authorize(live)).status, 200);
+    for (let index = 0; index < LIMIT * 2; index++)
+      assert.equal((await (index % 2 === 0 ? first : second).authorize(live)).status, 401);
+    const statuses = [];
+    for (const instance of [first, second, first]) statuses.push((await instance.authorize(sign())).status);
+    assert.deepEqual(statuses, [200, 200, 503]);
+  });
+
+  it('cost an app without a limit no question to Redis', async () => {
+    const asked: string[] = [];
+    const store = createRedisStore({ url: new Secret(redis.url), waitReplicas: 0, onProblem: () => undefined });
+    const counters = store.counters as CounterStore;
+    const sharedCounters: CounterStore = {
+      add: (key, windowMs) => {
+        asked.push(key);
+        return counters.add(key, windowMs);
+      },
+      giveBack: (key: string) => {
+        asked.push(key);
+        return counters.giveBack(key);
+      },
+    };
+    const instance = await start({ sharedCounters });
+    const [free, limited] = [await instance.register({}), await instance.register({ exchangesPerMinute: LIMIT })];
+    const ofApps = (): string[] => asked.filter((key) => key.startsWith('app '));
+    const sign = (app: AppUnderTest): string => app.sign({ exp: instance.clock.nowSeconds() + 60 });
+    const live = sign(free);
+    assert.deepEqual([(await instance.authorize(live)).status, (await instance.authorize(live)).status], [200, 401]);
+    assert.deepEqual(ofApps(), []);
+    assert.equal((await instance.authorize(sign(limited))).status, 200);
+    assert.equal(ofApps().length, 1, 'what is granted takes one question');
+    await store.close();
   });
 
   it('hold for all instances together: of an address, a route each', async () => {

@@ -5,16 +5,18 @@ import { describe, it, type TestContext } from 'node:test';
 import type { Response } from 'express';
 
 import { AppError, type ErrorCode } from '../../../src/core/errors.ts';
-import { createRefusedAssertions } from '../../../src/http/refused-assertions.ts';
+import { createRefusedAssertions, SUSPECTED_AFTER } from '../../../src/http/refused-assertions.ts';
+import type { SharedCounters } from '../../../src/http/shared-counters.ts';
+import { until } from '../../contract/attempts.ts';
 import { startApp } from './app-under-test.ts';
 
 const LIMIT = 3;
 
 /** An app behind a proxy that it trusts, which fails as the path says, and counts what it looked at. */
-async function startRoutes(t: TestContext, perMinute = LIMIT) {
+async function startRoutes(t: TestContext, perMinute = LIMIT, counters?: SharedCounters) {
   let nowMs = 0;
   let looked = 0;
-  const refused = createRefusedAssertions({ perMinute, monotonicMs: () => nowMs });
+  const refused = createRefusedAssertions({ perMinute, counters, monotonicMs: () => nowMs });
   const { url } = await startApp(
     t,
     (app) => {
@@ -107,6 +109,64 @@ describe('refused assertions of one address', () => {
       assert.equal(await post('/a/good', from), 200);
     });
   }
+
+  describe('that several processes count together', () => {
+    const MANY = 40;
+    const FIRST = Math.ceil(MANY * SUSPECTED_AFTER);
+    const createCounters = () => {
+      const counts = new Map<string, number>();
+      let isAway = false;
+      return {
+        asked: () => [...counts.values()].reduce((sum, count) => sum + count, 0),
+        setAway: () => (isAway = true),
+        counters: {
+          add: async (key) => {
+            if (isAway) throw new AppError('store_unavailable');
+            counts.set(key, (counts.get(key) ?? 0) + 1);
+            return { count: counts.get(key) ?? 0, leftMs: 7_000 };
+          },
+          giveBack: () => Promise.resolve(),
+        } satisfies SharedCounters,
+      };
+    };
+
+    it('ask nothing for what is good, nor for the first of them', async (t) => {
+      const shared = createCounters();
+      const { post } = await startRoutes(t, MANY, shared.counters);
+      for (let index = 0; index < MANY; index++) assert.equal(await post('/a/good', '192.0.2.7'), 200);
+      for (let index = 0; index < FIRST; index++) assert.equal(await post('/a/expired', '192.0.2.7'), 401);
+      assert.equal(shared.asked(), 0);
+      assert.equal(await post('/a/expired', '192.0.2.7'), 401);
+      assert.equal(shared.asked(), 1);
+    });
+
+    it('are refused unread everywhere beyond the limit of all, until that minute is over', async (t) => {
+      const shared = createCounters();
+      const first = await startRoutes(t, MANY, shared.counters);
+      const second = await startRoutes(t, MANY, shared.counters);
+      let refused = 0;
+      for (let index = 0; index < MANY * 3; index++) {
+        const status = await (index % 2 === 0 ? first : second).post('/a/expired', '192.0.2.7');
+        if (status === 401) refused += 1;
+      }
+      // Each process has its first ones for itself, and learns by one of its own that there are too many.
+      assert.ok(refused >= MANY && refused <= MANY + 2 * FIRST + 2, String(refused));
+      const { url } = first;
+      const answer = await fetch(`${url}/a/good`, { method: 'POST', headers: { 'x-forwarded-for': '192.0.2.7' } });
+      assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '7']);
+      assert.equal(await first.post('/a/good', '192.0.2.8'), 200);
+      first.passMs(7_000);
+      assert.equal(await first.post('/a/good', '192.0.2.7'), 200);
+    });
+
+    it('are counted here alone where nobody can be asked', async (t) => {
+      const shared = createCounters();
+      shared.setAway();
+      const { post, looked } = await startRoutes(t, MANY, shared.counters);
+      for (let index = 0; index < MANY * 2; index++) await post('/a/expired', '192.0.2.7');
+      await until(async () => looked() === MANY, 'the limit of this process holds');
+    });
+  });
 
   it('have no limit where it is 0', async (t) => {
     const { post, looked } = await startRoutes(t, 0);

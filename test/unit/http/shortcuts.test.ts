@@ -148,7 +148,7 @@ describe('a shortcut', () => {
 
   it('is not taken where limits are shared with other processes', async (t) => {
     let asked = 0;
-    const counters = { add: async () => ({ count: (asked += 1), leftMs: 1_000 }) };
+    const counters = { add: async () => ({ count: (asked += 1), leftMs: 1_000 }), giveBack: async () => undefined };
     const app = await start(t, true, counters);
     assert.match(await sendRaw(app.port, json({})), /^HTTP\/1.1 200/);
     assert.equal(asked, 1);

@@ -17,6 +17,23 @@ describe('a window counter', () => {
     assert.equal(counter.secondsLeft(), 60);
   });
 
+  it('gives back to the window that was taken from, never below nothing', () => {
+    let nowMs = 0;
+    const counter = createWindowCounter({ windowMs: 60_000, monotonicMs: () => nowMs });
+    const first = counter.take('a');
+    const second = counter.take('a');
+    assert.deepEqual([first.count, second.count], [1, 2]);
+    first.giveBack();
+    assert.deepEqual([counter.count('a'), counter.take('a').count], [1, 2]);
+    nowMs = 60_000;
+    counter.add('a');
+    second.giveBack();
+    assert.equal(counter.count('a'), 1, 'the next window owes nothing');
+    const third = counter.take('b');
+    for (let count = 0; count < 3; count++) third.giveBack();
+    assert.equal(counter.add('b'), 1);
+  });
+
   it('keeps no more keys than its bound: those beyond count as one', () => {
     const counter = createWindowCounter({ windowMs: 60_000, monotonicMs: () => 0 });
     for (let index = 0; index < MAX_COUNTED_KEYS; index++) counter.add(`key ${index}`);

@@ -205,7 +205,39 @@ describe('an explanation', () => {
     const refused = await explain(signIdJag({ exp: NOW - 42 }));
     assert.equal(refused.answer?.failure, 'expired');
     const row = refused.checks.find(({ verdict }) => verdict === 'refused');
-    assert.deepEqual([row?.check, row?.says], ['claims', '"exp" is 42 s ago; tolerance 15 s; "iat" is now']);
+    assert.deepEqual([row?.check, row?.says], ['exp', '"exp" is 42 s ago; tolerance 15 s; "iat" is now']);
+  });
+
+  test('an ID-JAG, claim by claim', async () => {
+    const { checks, answer, otherMembers } = await explain(
+      signIdJag({
+        iss: 'https://other.example',
+        aud: ['https://idproxy.example'],
+        exp: NOW - 42,
+        kore_sub: 'nobody-looks-here',
+        cnf: { jkt: 5 },
+        email: 'alice@corp.example',
+        acr: 'x',
+      }),
+    );
+    const says = Object.fromEntries(checks.map((row) => [row.check, `${row.verdict}: ${row.says}`]));
+    assert.equal(answer?.failure, 'claim_invalid');
+    const expected: Readonly<Record<string, RegExp>> = {
+      iss: /^refused: "iss" is not the identity provider/,
+      client_id: /^ok: "cs-/,
+      tenant: /^ok: absent$/,
+      cnf: /^refused: "cnf\.jkt" must be a non-empty string; it is a number$/,
+      email: /^ok: there, and not shown$/,
+      scope: /^ok: absent$/,
+      aud: /^ok: "https:\/\/idproxy\.example"$/,
+      exp: /^refused: "exp" is 42 s ago/,
+      iat: /^ok: /,
+      lifetime: /^not asked: rests on jti, exp$/,
+      sub: /^ok: "alice@example\.com"$/,
+    };
+    for (const [name, pattern] of Object.entries(expected)) assert.match(says[name] ?? '', pattern, name);
+    assert.deepEqual(otherMembers, ['privateClaims', 'x', 'kore_sub', 'acr']);
+    assert.ok(!JSON.stringify(checks).includes('corp.example'));
   });
 
   /** What the log says where all that the client is told is that it is not trusted, or of the wrong type. */

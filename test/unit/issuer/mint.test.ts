@@ -12,7 +12,7 @@ import { createFakeClock } from '../../support/fake-clock.ts';
 const ALICE = { identity: 'alice', isAnonymous: false };
 
 async function createDeps(): Promise<MinterDeps> {
-  const signer = await createJwsSigner('HS256', 'c4XxWvHk3m0pQ9rTz7Lb2NfGs8YdJ1Ae');
+  const signer = await createJwsSigner('HS256', 'c4XxWvHk3m0pQ9rTz7Lb2NfGs8YdJ1AeUo6IqKt5Bn0=');
   return {
     clientId: 'cs-1',
     tokenLifetimeSeconds: 300,

@@ -20,6 +20,9 @@ const REFUSED: Readonly<Record<string, readonly [secret: string, why: RegExp]>> 
   'seven characters': ['abcdefg'.repeat(10), /repeats a few characters/],
   'ten characters, nearly all of them one': [`${'a'.repeat(54)}bcdefghijk`, /repeats a few characters/],
   'a short word, repeated': ['passwort'.repeat(4), /repeats a few characters/],
+  'a hash of 128 bits': ['d131dd02c5e6eec4693d9a0698aff95c', /has at most 128 bits, as hexadecimal/],
+  'hexadecimal of 31 bytes': [`a1${randomBytes(30).toString('hex')}`, /has at most 248 bits/],
+  'base64 of 24 bytes': [`Zz${randomBytes(24).toString('base64').slice(2)}`, /has at most 192 bits, as base64/],
   'a PEM key': [`-----BEGIN PUBLIC KEY-----\n${randomBytes(200).toString('base64')}`, /is a PEM key/],
   'the sample of jwt.io': ['a-string-secret-at-least-256-bits-long', /is published \(jwt\.io, HS256\)/],
   'a published one in other letters': ['A_STRING_SECRET_AT_LEAST_256_BITS_LONG====', /is published/],
@@ -38,8 +41,7 @@ describe('a client secret', () => {
 
   for (const form of ['hex', 'base64', 'base64url'] as const) {
     it(`is taken where it is random: ${form}`, () => {
-      for (let index = 0; index < 2_000; index++)
-        parseClientSecret(randomBytes(form === 'hex' ? 16 : 24).toString(form));
+      for (let index = 0; index < 2_000; index++) parseClientSecret(randomBytes(32).toString(form));
     });
   }
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import * as fc from 'fast-check';
-import { compactVerify, EmbeddedJWK } from 'jose';
+import { calculateJwkThumbprint, compactVerify, EmbeddedJWK, exportJWK, generateKeyPair, SignJWT } from 'jose';
 
 import { DPOP_ALGORITHM_NAMES, MAX_DPOP_PROOF_BYTES, verifyDpopProof } from '../../../src/jose/dpop-proof.ts';
 import { TokenError } from '../../../src/jose/token-error.ts';
@@ -35,6 +35,10 @@ const VECTORS = {
     },
   },
 };
+
+/** Whether each segment is the one spelling of what it decodes to: jose takes others, too. */
+const isCanonical = (text: string): boolean =>
+  text.split('.').every((segment) => Buffer.from(segment, 'base64url').toString('base64url') === segment);
 
 const isTaken = async (proof: string): Promise<boolean> => {
   try {
@@ -76,12 +80,43 @@ describe('DPoP proofs', () => {
           if (isOurs) {
             taken++;
             assert.equal(text, good, 'one spelling only');
-            assert.ok(isTheirs);
           }
+          assert.equal(isOurs, isTheirs && isCanonical(text), text);
         }),
         { numRuns: 200 },
       );
       t.diagnostic(`${taken} of 200 mutations were none`);
+    });
+  }
+
+  for (const alg of DPOP_ALGORITHM_NAMES) {
+    test(`${alg}: proofs that jose makes are taken with the thumbprint that jose says, and none that jose would not take`, async () => {
+      const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
+      const jwk = await exportJWK(publicKey);
+      const other = await exportJWK((await generateKeyPair(alg, { extractable: true })).publicKey);
+      const prove = (header: object = {}): Promise<string> =>
+        new SignJWT({ htm: 'POST', htu: 'https://idproxy.example/oauth/token', jti: `of ${alg}` })
+          .setProtectedHeader({ typ: 'dpop+jwt', alg, jwk, ...header })
+          .setIssuedAt(NOW)
+          .sign(privateKey);
+      for (let count = 0; count < 8; count++) {
+        // Signatures with randomness in them: each has another spelling, one in 256 a leading zero.
+        assert.deepEqual(await verifyDpopProof(await prove()), {
+          jkt: await calculateJwkThumbprint(jwk),
+          jti: `of ${alg}`,
+          htm: 'POST',
+          htu: 'https://idproxy.example/oauth/token',
+          issuedAt: NOW,
+        });
+      }
+      const foreign = await prove({ jwk: other });
+      await assert.rejects(compactVerify(foreign, EmbeddedJWK, { algorithms: [...DPOP_ALGORITHM_NAMES] }));
+      assert.equal(await isTaken(foreign), false, 'by another key than the one that it names');
+      const [header = '', payload = '', signature = ''] = (await prove()).split('.');
+      for (const text of [`${header}.${payload}.`, `${header}.${payload}.${signature.slice(0, -4)}`]) {
+        await assert.rejects(compactVerify(text, EmbeddedJWK, { algorithms: [...DPOP_ALGORITHM_NAMES] }));
+        assert.equal(await isTaken(text), false);
+      }
     });
   }
 

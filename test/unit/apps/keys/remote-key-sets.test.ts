@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import {
   createRemoteKeySets,
   JWKS_FRESH_SECONDS,
+  JWKS_PATIENCE_MS,
   JWKS_REFETCH_SECONDS,
   JWKS_STALE_SECONDS,
 } from '../../../../src/apps/keys/remote-key-sets.ts';
@@ -35,6 +36,7 @@ function startKeySets() {
   let source: string | Error = ONE;
   let gate: Promise<void> | undefined;
   let fetches = 0;
+  let losePatience: () => void = () => undefined;
   const sets = createRemoteKeySets({
     clock,
     getText: async () => {
@@ -44,11 +46,17 @@ function startKeySets() {
       return source;
     },
     onProblem: (detail) => problems.push(detail),
+    waitMs: (ms) => {
+      assert.equal(ms, JWKS_PATIENCE_MS);
+      return new Promise<void>((resolve) => (losePatience = resolve));
+    },
   });
   return {
     problems,
     verify: (jws: CompactJws, url = URL_A) => sets.verify(url, jws, 'RS256'),
     fetches: () => fetches,
+    /** The time that a known key may have to wait for the set goes by. */
+    losePatience: () => losePatience(),
     at: (seconds: number) => clock.set(10_000 + seconds),
     publish: (next: string | Error) => (source = next),
     /** Holds every answer from now on. @returns what lets them go */
@@ -147,6 +155,59 @@ describe('remote key sets', () => {
       assert.equal(await under.verify(BY_FIRST), true);
     });
   }
+
+  describe('whose server hangs', () => {
+    /** A set that was read once and is not fresh any more; what asks for it now gets no answer. */
+    const startHanging = async (at = JWKS_FRESH_SECONDS) => {
+      const under = startKeySets();
+      await under.verify(BY_FIRST);
+      under.at(at);
+      return { under, release: under.hold() };
+    };
+    /** Whether something is settled when everything that waits for nothing has run. */
+    const isSettled = async (promise: Promise<unknown>): Promise<boolean> => {
+      const pending = Symbol('pending');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return (await Promise.race([promise, Promise.resolve(pending)])) !== pending;
+    };
+
+    for (const [name, jws] of Object.entries({ 'a known kid': BY_FIRST, 'no kid': toJws(undefined, first) })) {
+      it(`verify what has ${name} by the set they have, after a moment, and then at once`, async () => {
+        const { under, release } = await startHanging();
+        const asked = under.verify(jws);
+        assert.equal(await isSettled(asked), false, 'a server that answers has its moment');
+        under.losePatience();
+        assert.equal(await asked, true);
+        assert.equal(await under.verify(jws), true, 'nobody waits for the same answer again');
+        assert.equal(under.fetches(), 2);
+        under.publish(toSet({ 2: second }));
+        release();
+        await new Promise((resolve) => setImmediate(resolve));
+        assert.equal(await under.verify(jws), false, 'what came in the background counts');
+        assert.equal(under.fetches(), 2);
+      });
+    }
+
+    it('have an unknown kid, and what no known key signed, wait for them', async () => {
+      const { under, release } = await startHanging();
+      const waiting = [under.verify(BY_SECOND), under.verify(toJws(undefined, second))];
+      under.losePatience();
+      for (const asked of waiting) assert.equal(await isSettled(asked), false);
+      under.publish(BOTH);
+      release();
+      assert.deepEqual(await Promise.all(waiting), [true, true]);
+    });
+
+    it('have everybody wait for them once the set is too old', async () => {
+      const { under, release } = await startHanging(JWKS_STALE_SECONDS);
+      const asked = under.verify(BY_FIRST);
+      under.losePatience();
+      assert.equal(await isSettled(asked), false);
+      under.publish(new Error('timeout'));
+      release();
+      await assert.rejects(asked, AWAY);
+    });
+  });
 
   it('are believed when they are empty', async () => {
     const under = startKeySets();
