@@ -8,8 +8,8 @@ import { startIdproxyUnderTest } from '../support/idproxy-under-test.ts';
 import { sendInMemory } from '../support/in-memory-request.ts';
 
 /** Requests until nothing is compiled any more, and those that are measured. */
-const WARM_UP = 6_000;
-const MEASURED = 1_000;
+const WARM_UP = 2_000;
+const MEASURED = 500;
 
 const idproxy = await startIdproxyUnderTest();
 const app = await idproxy.register({ algorithm: 'HS256' });
