@@ -45,7 +45,7 @@ for (const [name, open] of Object.entries(BACKENDS)) {
       assert.deepEqual(
         ended.map(({ act, who, target, outcome, status }) => [act, who, target, outcome, status]),
         [
-          ['POST /admin/identities', 'admin', undefined, 'done', 201],
+          ['POST /admin/identities', 'admin', one, 'done', 201],
           ['GET /admin/identities', 'admin', undefined, 'done', 200],
           ['POST /admin/identities/look-up', 'admin', undefined, 'done', 200],
           ['GET /admin/identities/:userId', 'admin', one, 'done', 200],
