@@ -181,7 +181,7 @@ describe('kore-web-sdk in a browser, every kind of token by every way, over ever
         assert.ok(renewals >= 1 && renewals <= most, `${renewals} renewals, ${most} bearers can have ended`);
         assert.ok(
           starts.every((status, at) => [200, 503].includes(status) || (status === 401 && starts[at + 1] === 200)),
-          `${starts}`,
+          starts.join(),
         );
         const fine = Array.from({ length: 1 + renewals }, () => 200);
         assert.deepEqual(
