@@ -193,7 +193,7 @@ export function createConnection(ws: WebSocket, opening: Opening, deps: Connecti
   dialog.begin();
   return {
     ...opening,
-    unsentBytes: () => ws.bufferedAmount,
+    unsentBytes: () => (ws.readyState === ws.CLOSED ? 0 : ws.bufferedAmount),
     isOpen,
     close,
     gone,
