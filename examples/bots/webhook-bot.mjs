@@ -30,7 +30,7 @@ function answer({ event, session, UserContext, message }) {
 /** Answers by webhook id: who sends the same request again changes nothing and learns nothing new. */
 const answered = new Map();
 
-const server = createServer(async (req, res) => {
+async function handle(req, res) {
   const chunks = [];
   let size = 0;
   for await (const chunk of req) {
@@ -46,5 +46,7 @@ const server = createServer(async (req, res) => {
     setTimeout(() => answered.delete(id), 2 * TOLERANCE_SECONDS * 1000).unref();
   }
   return res.writeHead(200, { 'content-type': 'application/json' }).end(answered.get(id));
-});
+}
+
+const server = createServer((req, res) => void handle(req, res));
 server.listen(Number(PORT), '127.0.0.1', () => process.stdout.write(`listening on ${server.address().port}\n`));

@@ -15,17 +15,20 @@ export interface ClientErrorOptions {
 
 /** The one class of failure of this client. `message` is the server's own sentence where it gave one. */
 export class ClientError extends Error {
-  readonly code: ClientErrorCode;
-  readonly status: number | undefined;
-  readonly retryAfterSeconds: number;
+  declare readonly code: ClientErrorCode;
+  declare readonly status: number | undefined;
+  declare readonly retryAfterSeconds: number;
 
   constructor(code: ClientErrorCode, message: string, options: ClientErrorOptions = {}) {
     super(message, options);
-    this.name = 'ClientError';
-    this.code = code;
-    this.status = options.status;
-    this.retryAfterSeconds = options.retryAfterSeconds ?? 0;
+    const { status, retryAfterSeconds = 0 } = options;
+    Object.assign(this, { name: 'ClientError', code, status, retryAfterSeconds });
   }
+}
+
+/** Whether something failed for one of these reasons. */
+export function hasCode(error: unknown, ...codes: readonly ClientErrorCode[]): error is ClientError {
+  return error instanceof ClientError && codes.includes(error.code);
 }
 
 /** What became of a `fetch` that threw `cause`. */

@@ -1,7 +1,7 @@
 /** What the client needs of its surroundings; each may be replaced. */
 export interface Platform {
   readonly fetch: (url: string | URL, init: RequestInit) => Promise<Response>;
-  /** Milliseconds since any fixed moment; time asleep counts. */
+  /** Milliseconds since the epoch; time asleep counts. */
   readonly nowMs: () => number;
   /** SECURITY: at least 0, below 1, unpredictable: an anonymous visitor's identity is made of four of them. */
   readonly random: () => number;

@@ -1,4 +1,4 @@
-import { ClientError, toFetchError } from './client-error.ts';
+import { ClientError, hasCode, toFetchError } from './client-error.ts';
 import type { Platform } from './platform.ts';
 
 /** How long to wait and how often to try. */
@@ -25,7 +25,7 @@ interface Failure {
 
 export interface Sender {
   /** Sends once and reads the members of what comes back. @throws ClientError */
-  send(url: string | URL, init: RequestInit, signal: AbortSignal): Promise<Members>;
+  send(url: string | URL, init: RequestInit, signal?: AbortSignal): Promise<Members>;
   /** Does something again while it fails with `unavailable` or `network`, backing off in between. */
   retry<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T>;
 }
@@ -36,9 +36,9 @@ export function createSender(settings: Platform & Patience): Sender {
     async send(url, init, signal) {
       const attempt = new AbortController();
       const answered = async (): Promise<Members> =>
-        readAnswer(await settings.fetch(url, { ...init, signal: attempt.signal }));
+        readAnswer(await settings.fetch(url, { ...init, signal: attempt.signal }), settings.nowMs());
       try {
-        signal.throwIfAborted();
+        signal?.throwIfAborted();
         void sleep(timeoutMs, attempt.signal).then(() => attempt.abort());
         return await abortable(answered(), signal);
       } catch (error) {
@@ -53,7 +53,7 @@ export function createSender(settings: Platform & Patience): Sender {
         try {
           return await attempt();
         } catch (error) {
-          if (!isPassing(error) || count >= maxAttempts) throw error;
+          if (!hasCode(error, 'unavailable', 'network') || count >= maxAttempts) throw error;
           // Full jitter; on top of what the server asked for, where it did.
           const askedMs = Math.min(maxDelayMs, error.retryAfterSeconds * 1000);
           await abortable(sleep(askedMs + settings.random() * Math.min(maxDelayMs, delayMs), signal), signal);
@@ -74,25 +74,23 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | null | u
   });
 }
 
-function isPassing(error: unknown): error is ClientError {
-  return error instanceof ClientError && (error.code === 'unavailable' || error.code === 'network');
-}
-
 /**
  * Reads an answer; what is no JSON object has no members.
  * @throws ClientError `unavailable` for 429 and 5xx, which are worth another try, `refused` for other failures
  */
-async function readAnswer(response: Response): Promise<Members> {
+async function readAnswer(response: Response, nowMs: number): Promise<Members> {
   const { ok, status, headers } = response;
   const members = parseMembers(await response.text());
   if (ok) return members;
   const { errors, error_description: description, error }: Failure = members;
   const message = errors?.[0]?.msg ?? description ?? error;
-  const seconds = Number(headers.get('retry-after'));
+  // Seconds or a date (RFC 9110 §10.2.3); 0 is read as a date, which is over.
+  const retryAfter = headers.get('retry-after') ?? '';
+  const seconds = Number(retryAfter) || (Date.parse(retryAfter) - nowMs) / 1000;
   throw new ClientError(
     status === 429 || status >= 500 ? 'unavailable' : 'refused',
     typeof message === 'string' ? message : `status ${status}`,
-    { status, retryAfterSeconds: seconds > 0 ? seconds : 0 },
+    { status, retryAfterSeconds: Math.max(0, seconds || 0) },
   );
 }
 

@@ -17,9 +17,6 @@ import {
 import { type KorePage, type MintBy, type PageOptions, startKorePage } from '../support/kore-page.ts';
 
 const PAGE_STS_PATH = `${STS_PATH}/`;
-/** The shortest life of a bearer, and how much later its socket is closed at the latest. */
-const BEARER_SECONDS = 60;
-const EXPIRY_SLACK_MS = 5_000;
 
 /** The bearer of the `count`-th exchange of a page. */
 async function readBearer(chat: Chat, count = 1): Promise<string> {
@@ -67,22 +64,6 @@ describe('kore-web-sdk in a browser: bearers, reloads, buttons', { concurrency: 
     await browser?.close();
     await korePage?.close();
     await chain?.stop();
-  });
-
-  it('renews an expired bearer once', async () => {
-    const { issuerUrl } = await chain.addApp({ bearerLifetimeSeconds: BEARER_SECONDS });
-    const chat = await open({ issuerUrl, identity: 'expiring@example.com' });
-    await chat.find('bot', GREETING).waitFor();
-    await chat.say('before the end');
-    const first = await chat.waitForSocket(1);
-    const granted = await chat.waitForExchange(GRANT_PATH);
-    const { expiresDate } = (JSON.parse(granted.responseBody) as { authorization: { expiresDate: string } })
-      .authorization;
-    const leftMs = Date.parse(expiresDate) - Date.now();
-    assert.ok(leftMs > 0 && leftMs <= BEARER_SECONDS * 1000, `${leftMs} ms are left`);
-    await until('the socket is closed', () => first.isClosed, leftMs + EXPIRY_SLACK_MS);
-    assert.ok(Date.now() >= Date.parse(expiresDate), 'not before its end');
-    await assertRenewedOnce(chat, STS_PATH, ['before the end', 'after the end']);
   });
 
   const WAYS: readonly MintBy[] = ['JWTUrl', 'JWTAsertion'];

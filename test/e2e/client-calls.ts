@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 import { openClient } from '../http/sessions/socket-under-test.ts';
-import { FRAMES, type Recording } from './recorded-clients.ts';
+import { FRAMES, type ClientRequest } from './published-clients.ts';
 
 /** An answer to a client. */
 export interface Answer {
@@ -16,10 +16,10 @@ export interface Grant {
   readonly userInfo: Readonly<Record<string, string>>;
 }
 
-/** Sends a recorded request, filled with `value`. */
+/** Sends a client's request, filled with `value`. */
 export async function send(
   url: string,
-  { path, headers, toBody }: Recording,
+  { path, headers, toBody }: ClientRequest,
   value = '',
   authorization = '',
 ): Promise<Answer> {

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { type CountersignProcess, createTempFolder, startCountersign } from '../support/processes.ts';
 import { openRefused } from '../http/sessions/socket-under-test.ts';
 import { type Grant, readHistory, send, talk } from './client-calls.ts';
-import { type Client, CLIENTS, IDENTITY } from './recorded-clients.ts';
+import { type Client, CLIENTS, IDENTITY } from './published-clients.ts';
 
 const execute = promisify(execFile);
 

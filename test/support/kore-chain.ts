@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { createRsaPair } from './assertions.ts';
 import { type CountersignProcess, createTempFolder, getFreePort, startCountersign } from './processes.ts';
 
 const ADMIN_TOKEN = 'admin-token-of-this-test-0123456789';
@@ -17,6 +18,8 @@ export interface AppWithIssuer {
 
 /** How the issuer of an app is set up. */
 export interface IssuerTraits {
+  /** HS512 unless it is said. */
+  readonly algorithm?: string;
   /** Encrypts what it signs, for the platform. */
   readonly isEncrypting?: boolean;
   /** Private claims of every known user. */
@@ -29,7 +32,7 @@ export interface Chain {
   readonly idproxyUrl: string;
   /** The idproxy that runs now. */
   readonly idproxy: CountersignProcess;
-  /** Registers an app, with HS512, and starts its issuer. */
+  /** Registers an app and starts its issuer. */
   addApp(settings?: Json, traits?: IssuerTraits): Promise<AppWithIssuer>;
   /** Revokes a bearer, or asks whether it is active. */
   callOauth(endpoint: 'revoke' | 'introspect', token: string): Promise<Response>;
@@ -67,7 +70,7 @@ export async function startChain(origin: string, env: Environment = {}): Promise
     fetch(`${idproxyUrl}/admin/apps`, {
       method: 'POST',
       headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ name: 'Chat', algorithm: 'HS512', ...settings }),
+      body: JSON.stringify({ name: 'Chat', ...settings }),
     });
 
   return {
@@ -75,8 +78,9 @@ export async function startChain(origin: string, env: Environment = {}): Promise
     get idproxy() {
       return idproxy;
     },
-    addApp: async (settings = {}, { isEncrypting = false, claims } = {}) => {
-      const registered = await register(settings);
+    addApp: async (settings = {}, { algorithm = 'HS512', isEncrypting = false, claims } = {}) => {
+      const pair = algorithm.startsWith('RS') ? createRsaPair() : undefined;
+      const registered = await register({ algorithm, ...(pair && { publicKey: pair.publicKey }), ...settings });
       assert.equal(registered.status, 201);
       const { clientId, clientSecret, jwk } = (await registered.json()) as Record<
         'clientId' | 'clientSecret',
@@ -84,18 +88,21 @@ export async function startChain(origin: string, env: Environment = {}): Promise
       > & {
         jwk: object;
       };
-      const [keyFile, claimsFile] = ['jwk.json', 'claims.json'].map((name) => join(folder, clientId, name));
-      assert.ok(keyFile && claimsFile);
+      const [keyFile, claimsFile, privateFile] = ['jwk.json', 'claims.json', 'private.pem'].map((name) =>
+        join(folder, clientId, name),
+      );
+      assert.ok(keyFile && claimsFile && privateFile);
       await mkdir(join(folder, clientId));
       await writeFile(keyFile, JSON.stringify(jwk));
       await writeFile(claimsFile, JSON.stringify({ '*': claims }));
+      if (pair) await writeFile(privateFile, pair.privateKey, { mode: 0o600 });
       const issuer = await startCountersign(['issuer'], {
         ...shared,
         COUNTERSIGN_CALLER_AUTH: 'open',
         COUNTERSIGN_ALLOW_ANONYMOUS: 'true',
         COUNTERSIGN_CLIENT_ID: clientId,
-        COUNTERSIGN_CLIENT_SECRET: clientSecret,
-        COUNTERSIGN_ALGORITHM: 'HS512',
+        ...(pair ? { COUNTERSIGN_PRIVATE_KEY_FILE: privateFile } : { COUNTERSIGN_CLIENT_SECRET: clientSecret }),
+        COUNTERSIGN_ALGORITHM: algorithm,
         ...(isEncrypting && { COUNTERSIGN_JWE_KEY_FILE: keyFile }),
         ...(claims && { COUNTERSIGN_CLAIMS_FILE: claimsFile }),
       });

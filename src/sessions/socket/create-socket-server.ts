@@ -6,14 +6,16 @@ import { WebSocketServer } from 'ws';
 import { AppError } from '../../core/errors.ts';
 import type { AddressLimit } from '../../http/address-limit.ts';
 import type { LiveSession } from '../live-session.ts';
-import { type ConnectionDeps, createConnection } from './connection.ts';
+import type { Store } from '../../stores/ports.ts';
+import { type Connection, type ConnectionDeps, createConnection } from './connection.ts';
 import { type EndingsDeps, recheck, watchEndings } from './endings.ts';
 import {
-  CLOSE_CODES,
+  ANSWER_GRACE_MS,
   CLOSE_GRACE_MS,
   MAX_FRAGMENTS,
   MAX_FRAME_BYTES,
   MAX_FRAME_CHUNKS,
+  PROBE_MS,
   type SocketLimits,
 } from './limits.ts';
 import { refuseUpgrade, SOCKET_REFUSALS, type SocketRefusal } from './refuse.ts';
@@ -26,8 +28,9 @@ const AWAY = ['store_unavailable', 'upstream_unavailable'] as const;
 
 export interface SocketServerDeps
   extends
-    Omit<ConnectionDeps, 'bot' | 'limits' | 'bearers' | 'metrics'>,
-    Omit<EndingsDeps, 'registry' | 'limits' | 'bearers'> {
+    Omit<ConnectionDeps, 'bot' | 'limits' | 'bearers' | 'metrics' | 'claims'>,
+    Omit<EndingsDeps, 'registry' | 'limits' | 'bearers' | 'store'> {
+  readonly store: EndingsDeps['store'] & Pick<Store, 'claims'>;
   readonly bearers: ConnectionDeps['bearers'] & AdmitDeps['bearers'];
   readonly tickets: AdmitDeps['tickets'];
   /** Absent: every upgrade is refused. */
@@ -45,7 +48,10 @@ export interface SocketServerDeps
 export interface SocketServer {
   /** Takes or refuses an upgrade of a connection. Never throws. */
   onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** Closes every socket with 1012, cuts those that do not answer to it, and ends what is watched. */
+  /**
+   * Lets questions that are out be answered for a while, closes every socket with 1012, cuts those that do not answer to it,
+   * and ends what is watched.
+   */
   close(): Promise<void>;
 }
 
@@ -73,6 +79,7 @@ export function createSocketServer({ bot, ...deps }: SocketServerDeps): SocketSe
   const stopWatching = watchEndings({ ...deps, registry });
   /** Upgrades that are being checked. */
   let pending = 0;
+  let openCount = 0;
   let isClosing = false;
 
   const refuse = (socket: Duplex, ip: string, refusal: SocketRefusal, error?: unknown): void => {
@@ -90,10 +97,25 @@ export function createSocketServer({ bot, ...deps }: SocketServerDeps): SocketSe
     const isFull =
       registry.count() + pending > limits.maxSockets ||
       registry.of('address', ip).length >= limits.maxSocketsPerAddress ||
-      (live !== undefined &&
-        (registry.of('session', live.id).length >= limits.maxSocketsPerSession ||
-          registry.of('identity', live.identityId).length >= limits.maxSocketsPerUser));
+      (live !== undefined && findCrowd(live) !== undefined);
     return isFull ? 'too_many_sockets' : undefined;
+  };
+  /** The open sockets of a session or a user that has as many as may be. */
+  const findCrowd = (live: LiveSession): readonly Connection[] | undefined => {
+    const isOpen = (connection: Connection): boolean => connection.isOpen();
+    const ofSession = registry.of('session', live.id).filter(isOpen);
+    const ofUser = registry.of('identity', live.identityId).filter(isOpen);
+    if (ofSession.length >= limits.maxSocketsPerSession) return ofSession;
+    return ofUser.length >= limits.maxSocketsPerUser ? ofUser : undefined;
+  };
+  /** Half-open sockets must not shut their user out: those that do not answer now are cut. */
+  const makeRoom = async (live: LiveSession): Promise<void> => {
+    await Promise.all((findCrowd(live) ?? []).map((connection) => connection.probe(PROBE_MS)));
+  };
+  /** SECURITY: whoever asks and leaves, again and again, must not pile up questions: beyond as many as sockets the oldest go. */
+  const boundLeft = ({ live }: Connection): void => {
+    const left = registry.of('identity', live.identityId).filter((connection) => !connection.isOpen());
+    for (const connection of left.slice(0, -limits.maxSocketsPerUser)) connection.abandon();
   };
 
   const take = async (req: IncomingMessage, socket: Duplex, head: Buffer, ip: string): Promise<void> => {
@@ -103,18 +125,20 @@ export function createSocketServer({ bot, ...deps }: SocketServerDeps): SocketSe
     const admission = await admit(req, deps);
     if (admission.kind === 'refused') return refuse(socket, ip, admission.refusal);
     const { live, wish } = admission;
+    await makeRoom(live);
     const late = findRoomProblem(ip, live);
     if (late) return refuse(socket, ip, late);
     server.handleUpgrade(req, socket, head, (ws) => {
-      const connection = createConnection(ws, { live, wish, address: ip }, { ...deps, bot });
+      const connection = createConnection(ws, { live, wish, address: ip }, { ...deps, claims: deps.store.claims, bot });
       registry.add(connection);
-      metrics.setOpenSockets(registry.count());
+      metrics.setOpenSockets(++openCount);
       // What ended between the look at the session and this moment was told to nobody. Where the store is away, the next look does it.
       recheck(connection, deps).catch(() => undefined);
-      void connection.ended.then(() => {
-        registry.delete(connection);
-        metrics.setOpenSockets(registry.count());
+      void connection.gone.then(() => {
+        metrics.setOpenSockets(--openCount);
+        boundLeft(connection);
       });
+      void connection.ended.then(() => registry.delete(connection));
     });
   };
 
@@ -137,16 +161,20 @@ export function createSocketServer({ bot, ...deps }: SocketServerDeps): SocketSe
     },
     close: async () => {
       isClosing = true;
-      stopWatching();
       addresses.close();
       const connections = registry.all();
-      for (const connection of connections) connection.close(CLOSE_CODES.restart, 'the server is restarting');
       let timer: NodeJS.Timeout | undefined;
       const patience = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, CLOSE_GRACE_MS + LAST_WRITE_MS);
+        timer = setTimeout(resolve, ANSWER_GRACE_MS + CLOSE_GRACE_MS + LAST_WRITE_MS);
       });
-      await Promise.race([Promise.all(connections.map(({ ended }) => ended)), patience]);
+      const retired = connections.map(async (connection) => {
+        await connection.retire(ANSWER_GRACE_MS);
+        await connection.ended;
+      });
+      await Promise.race([Promise.all(retired), patience]);
       clearTimeout(timer);
+      // SECURITY: to the end: what is revoked meanwhile is not asked for.
+      stopWatching();
     },
   };
 }

@@ -24,16 +24,28 @@ export interface EndingsDeps {
 }
 
 /** Looks one socket's session up again, and closes it where it would not be opened now. @throws AppError where the store is away */
-export async function recheck(connection: Connection, { bearers }: Pick<EndingsDeps, 'bearers'>): Promise<void> {
+export async function recheck(
+  connection: Connection,
+  { bearers, clock }: Pick<EndingsDeps, 'bearers' | 'clock'>,
+): Promise<void> {
   const { live, wish } = connection;
   const now = await bearers.find(live);
   if (now === undefined || now.identityId !== live.identityId) {
-    connection.close(CLOSE_CODES.sessionOver, 'the session is over');
+    connection.close(
+      CLOSE_CODES.sessionOver,
+      'the session is over',
+      hasExpired(connection, clock) ? 'finish' : 'abandon',
+    );
     return;
   }
-  if (now.conversation !== live.conversation) connection.close(...CLOSED_BY.conversation);
+  if (now.conversation !== live.conversation) connection.close(...CLOSED_BY.conversation, 'abandon');
   const forbidden = findSocketProblem(now.app, wish);
-  if (forbidden) connection.close(CLOSE_CODES.forbidden, forbidden);
+  if (forbidden) connection.close(CLOSE_CODES.forbidden, forbidden, 'abandon');
+}
+
+/** What was asked while the bearer held may be answered; nothing else is asked with it. */
+function hasExpired({ live }: Connection, clock: Clock): boolean {
+  return live.session.expiresAt <= clock.nowSeconds();
 }
 
 /** Closes sockets when what they stand on ends, in whichever process. @returns a function that ends it */
@@ -82,16 +94,15 @@ export function watchEndings(deps: EndingsDeps): () => void {
       for (const connection of registry.all()) {
         const app = (await directory.find(connection.live.session.clientId))?.app;
         const forbidden = findSocketProblem(app, connection.wish);
-        if (forbidden) connection.close(CLOSE_CODES.forbidden, forbidden);
+        if (forbidden) connection.close(CLOSE_CODES.forbidden, forbidden, 'abandon');
       }
     } catch {
       recheckSoon();
     }
   };
   const closeExpired = (): void => {
-    const now = clock.nowSeconds();
     for (const connection of registry.all())
-      if (connection.live.session.expiresAt <= now) connection.close(CLOSE_CODES.sessionOver, 'the bearer has expired');
+      if (hasExpired(connection, clock)) connection.close(CLOSE_CODES.sessionOver, 'the bearer has expired', 'finish');
   };
   // Those that read least go first, until the rest fits.
   const closeUnread = (): void => {
@@ -107,7 +118,8 @@ export function watchEndings(deps: EndingsDeps): () => void {
 
   const watches = [
     store.endings.watch({
-      onEnding: ({ kind, id }) => registry.of(kind, id).forEach((connection) => connection.close(...CLOSED_BY[kind])),
+      onEnding: ({ kind, id }) =>
+        registry.of(kind, id).forEach((connection) => connection.close(...CLOSED_BY[kind], 'abandon')),
       onGap: recheckSoon,
     }),
     // After the directory's own watcher, so that it is asked for what is new.

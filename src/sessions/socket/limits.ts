@@ -23,9 +23,9 @@ export const MAX_FAULTS = 10;
 export const FORGIVEN_EVERY_SECONDS = 6;
 /** Messages of one socket that wait for the bot. When there are so many, nothing more is read from it until one is answered. */
 export const MAX_WAITING_MESSAGES = 8;
-/** Sockets of one session: tabs, and a dropped connection that nobody noticed yet. */
+/** Sockets of one session: tabs. A further one takes the place of one that does not answer a ping, or is refused. */
 export const MAX_SOCKETS_PER_SESSION = 8;
-/** Sockets of one user, over all sessions: devices, and each with its tabs. */
+/** Sockets of one user, over all sessions: devices, and each with its tabs. As many that are gone may still wait for the bot. */
 export const MAX_SOCKETS_PER_USER = 24;
 /** Sockets of one process, half of the connections that a server takes; those that are being checked are counted. */
 export const MAX_SOCKETS = 5_000;
@@ -48,6 +48,12 @@ export const EXPIRY_CHECK_MS = 1_000;
  * the open and the answer to their first question for the history, unless that answer holds it.
  */
 export const GREETING_DELAY_MS = 300;
+/** How often a socket whose greeting another one has asked for looks whether it is there, in milliseconds. */
+export const GREETING_LOOK_MS = 250;
+/** How long a socket may take to answer a ping, in milliseconds, when a further one of its user needs the place. */
+export const PROBE_MS = 1_500;
+/** How long questions that are out may still take when the server stops, in milliseconds; then their sockets are closed without. */
+export const ANSWER_GRACE_MS = 3_500;
 /** How long a client may take to answer that its socket is being closed, in milliseconds; then the connection is cut. */
 export const CLOSE_GRACE_MS = 2_000;
 /** How long the rest of a refused upgrade is read and thrown away, in milliseconds, so that its answer arrives. */

@@ -1,7 +1,7 @@
 import type { Ending } from '../../stores/ports.ts';
 import type { Connection } from './connection.ts';
 
-/** The open sockets of this process. */
+/** The sockets of this process: open ones, and those that are gone and whose messages still wait for the bot. */
 export interface Registry {
   add(connection: Connection): void;
   delete(connection: Connection): void;

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 
+import type { JWK } from 'jose';
 import { pino } from 'pino';
 import { WebSocket } from 'ws';
 
@@ -15,6 +16,7 @@ import type { SocketLimits } from '../../../src/sessions/socket/limits.ts';
 import type { Store } from '../../../src/stores/ports.ts';
 import { waitUntilReady } from '../../../src/stores/wait-until-ready.ts';
 import { createVault } from '../../../src/vault/vault.ts';
+import { assertDescribed } from '../../support/asyncapi.ts';
 import { createClaims, type Json, signToken } from '../../support/assertions.ts';
 import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts';
 import { ADMIN_TOKEN, type Answer, BACKENDS, type OpenBackend, START_AT } from '../../support/idproxy-under-test.ts';
@@ -47,7 +49,7 @@ export interface PlatformUnderTest {
   readonly lines: string[];
   request(method: string, path: string, init?: { token?: string; body?: Json; headers?: Json }): Promise<Answer>;
   admin(method: string, path: string, body?: Json): Promise<Answer>;
-  register(settings?: Json): Promise<{ clientId: string; sign(changes?: Json): string }>;
+  register(settings?: Json): Promise<{ clientId: string; jwk?: JWK; sign(changes?: Json): string }>;
   exchange(assertion: string): Promise<string>;
   start(bearer: string, options?: { botId?: string; headers?: Json; path?: string }): Promise<Answer>;
   /** Exchanges, starts and opens. */
@@ -140,9 +142,10 @@ export async function startPlatformUnderTest(
     register: async (settings = {}) => {
       const { status, body } = await admin('POST', '/admin/apps', { name: 'Test', algorithm: 'HS256', ...settings });
       if (status !== 201) throw new Error(`registration answered ${status} ${JSON.stringify(body)}`);
-      const { clientId, clientSecret } = body as { clientId: string; clientSecret: string };
+      const { clientId, clientSecret, jwk } = body as { clientId: string; clientSecret: string; jwk?: JWK };
       return {
         clientId,
+        ...(jwk && { jwk }),
         sign: (changes) =>
           signToken(
             { alg: 'HS256', typ: 'JWT' },
@@ -186,7 +189,12 @@ export interface Client {
 export async function openClient(url: string, protocols: string[] = []): Promise<Client> {
   const ws = new WebSocket(url, protocols, { perMessageDeflate: true });
   const frames: Frame[] = [];
-  ws.on('message', (data: Buffer) => frames.push(JSON.parse(data.toString())));
+  ws.on('message', (data: Buffer) => {
+    const frame: Frame = JSON.parse(data.toString());
+    // Every frame that any test receives is held against the published description.
+    assertDescribed('receive', frame);
+    frames.push(frame);
+  });
   const closed = new Promise<{ code: number; reason: string }>((resolve) => {
     ws.once('close', (code, reason) => resolve({ code, reason: reason.toString() }));
   });

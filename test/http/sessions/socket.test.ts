@@ -212,7 +212,7 @@ describe('frames', { timeout: 60_000 }, () => {
     client.ws.close();
   });
 
-  test('a bot is told when the person left', async () => {
+  test('a bot is told when its time is up, also where the person left', async () => {
     const client = await platform.connect(await platform.register());
     client.say('abort');
     await eventually(() => calls.at(-1) === 'abort');

@@ -54,10 +54,12 @@ const toText = (body: unknown): string =>
   typeof body === 'string' || body instanceof URLSearchParams ? body.toString() : '';
 
 const TIMEOUT_MS = 10_000;
+/** When a test begins, in milliseconds since the epoch. */
+export const NOW_MS = 1_000_000;
 
 /** A client with a clock, timers, chance and servers that the test holds. */
 export function createClientUnderTest(script: Script, options: Partial<ClientOptions> = {}): ClientUnderTest {
-  let nowMs = 1_000_000;
+  let nowMs = NOW_MS;
   const timers = new Set<Timer>();
   const requests: Request[] = [];
   const delaysMs: number[] = [];

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { assertRefused, AUDIENCE, CLIENT_ID, PAGE, readClaims, startIssuer } from './issuer-under-test.ts';
 
-interface Recording {
+interface ClientRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
@@ -13,8 +13,8 @@ interface Recording {
 
 const FORM = 'application/x-www-form-urlencoded; charset=UTF-8';
 
-/** Requests as the published clients send them. */
-const RECORDINGS: Readonly<Record<string, Recording>> = {
+/** Requests as the published clients send them: written after their sources and documents, no captures of devices. */
+const REQUESTS: Readonly<Record<string, ClientRequest>> = {
   'the web SDK, a form': {
     path: '/api/users/sts',
     headers: { 'content-type': FORM, accept: 'application/json, text/javascript, */*; q=0.01', origin: PAGE },
@@ -63,7 +63,7 @@ const RECORDINGS: Readonly<Record<string, Recording>> = {
 
 describe('requests of the published clients', () => {
   for (const [name, { path, headers, body, sub = 'alice@example.com', isAnonymous = false }] of Object.entries(
-    RECORDINGS,
+    REQUESTS,
   )) {
     it(`are answered: ${name}`, async (t) => {
       const issuer = await startIssuer(t);

@@ -3,8 +3,16 @@ const JSON_TYPE = 'application/json; charset=UTF-8';
 /** The user of every client who is not anonymous. */
 export const IDENTITY = 'alice@example.com';
 
-/** A request as it was recorded, with what an earlier answer fills in. */
-export interface Recording {
+/**
+ * Requests as the published mobile clients make them. None is a capture of a device: no phone runs in these tests. They are
+ * written after the sources of the published clients: paths, members of the bodies, and the order of form fields from
+ * there; `content-type`, `user-agent` and spelling of escapes are those of the libraries that the clients use (OkHttp for
+ * Android, `fetch` for React Native, Alamofire's nested fields for iOS). Where a client was only read about and not read is
+ * said beside the request. The web client is no description: it is the package itself, in `browser-kore-sdk*.test.ts`.
+ */
+
+/** A request of a client, with what an earlier answer fills in. */
+export interface ClientRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly toBody: (value: string) => string;
@@ -23,9 +31,9 @@ export interface SocketHabits {
  * `history` is the path of a GET.
  */
 export interface Client {
-  readonly mint: Recording;
-  readonly exchange: Recording;
-  readonly start: Recording;
+  readonly mint: ClientRequest;
+  readonly exchange: ClientRequest;
+  readonly start: ClientRequest;
   readonly history: string;
   readonly socket: SocketHabits;
   readonly sub: RegExp;
