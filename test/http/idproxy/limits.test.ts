@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 
 import type { CounterStore } from '../../../src/stores/ports.ts';
 import { createRedisStore } from '../../../src/stores/redis.ts';
+import { waitUntilReady } from '../../../src/stores/wait-until-ready.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { type AppUnderTest, type IdproxyUnderTest, startIdproxyUnderTest } from '../../support/idproxy-under-test.ts';
 import { type RedisProcess, startRedis } from '../../support/processes.ts';
@@ -140,6 +141,19 @@ describe('limits that instances on one Redis share', () => {
     const statuses = [];
     for (const instance of [first, second, first]) statuses.push((await instance.authorize(sign())).status);
     assert.deepEqual(statuses, [200, 200, 503]);
+  });
+
+  it('are given back where there is something, and never without an end', async () => {
+    const store = createRedisStore({ url: new Secret(redis.url), waitReplicas: 0, onProblem: () => undefined });
+    const counters = store.counters as CounterStore;
+    await waitUntilReady(store, 5_000);
+    await counters.giveBack('app nobody');
+    for (const count of [1, 2]) assert.equal((await counters.add('app nobody', 60_000)).count, count);
+    for (let times = 0; times < 5; times++) await counters.giveBack('app nobody');
+    const { count, leftMs } = await counters.add('app nobody', 60_000);
+    assert.equal(count, 1);
+    assert.ok(leftMs > 0 && leftMs <= 60_000, `a window without an end would be -1: ${leftMs}`);
+    await store.close();
   });
 
   it('cost an app without a limit no question to Redis', async () => {
