@@ -43,9 +43,12 @@ export interface ShortcutDeps {
 
 /** The handler of a route, for Express: what a shortcut found out of the request stands. */
 export function answerJson(answer: Answer): RequestHandler {
-  return async function answerJsonHandler(req, res) {
-    const ahead = readAhead(req);
-    if (ahead?.failure !== undefined) throw ahead.failure;
+  return async function answerJsonHandler(req, res, next) {
+    const failure = readAhead(req)?.failure;
+    if (failure !== undefined) {
+      next(failure);
+      return;
+    }
     const body = await answer(req, res);
     if (body !== undefined) sendJson(res, 200, body);
   };

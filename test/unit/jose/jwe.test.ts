@@ -54,7 +54,7 @@ describe('JWE', () => {
     });
 
     it(`is decrypted under the policy alone: ${alg}, ${enc}`, async () => {
-      const token = await (await createJweEncrypter(decrypter.jwk, alg, enc)).encrypt(JWS);
+      const token = (await createJweEncrypter(decrypter.jwk, alg, enc)).encrypt(JWS);
       const others = {
         algs: JWE_ALGORITHMS.filter((other) => other !== alg),
         encs: JWE_ENCRYPTIONS.filter((other) => other !== enc),
@@ -68,7 +68,7 @@ describe('JWE', () => {
     it(`has one spelling: an encrypted key without its leading zero is refused: ${alg}, ${enc}`, async () => {
       const encrypter = await createJweEncrypter(decrypter.jwk, alg, enc);
       const createKey = async (): Promise<{ segments: string[]; key: Buffer }> => {
-        const segments = (encrypter.encrypt(JWS)).split('.');
+        const segments = encrypter.encrypt(JWS).split('.');
         return { segments, key: Buffer.from(segments[1] ?? '', 'base64url') };
       };
       let { segments, key } = await createKey();
