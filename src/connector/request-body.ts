@@ -1,6 +1,7 @@
 import type { ClientRequest } from 'node:http';
 
 import { toTrailers } from '../tunnel/fields.ts';
+import { WriteGatherer } from '../tunnel/gather-writes.ts';
 import type { Fields, TunnelStream } from '../tunnel/messages.ts';
 
 /** What of a request's body is taken and dropped, once nobody reads it, in bytes; then the stream is cut. */
@@ -15,6 +16,7 @@ export class RequestBody {
   /** What it has in all, in bytes; infinite where that is not known before it ends. */
   readonly #maxBytes: number;
   readonly #onTooMuch: () => void;
+  readonly #gatherer = new WriteGatherer();
   #isStopped = false;
   #unconsumedBytes = 0;
   #droppedBytes = 0;
@@ -39,7 +41,7 @@ export class RequestBody {
     if (this.#isStopped || request === undefined) this.#drop(chunk.length);
     // SECURITY: what exceeds the length would be the next request on a connection that others share.
     else if (this.bytes > this.#maxBytes) return false;
-    else if (request.write(chunk)) this.consume();
+    else this.#write(chunk, request);
     return true;
   }
 
@@ -66,6 +68,11 @@ export class RequestBody {
     const bytes = this.#unconsumedBytes;
     this.#unconsumedBytes = 0;
     if (bytes > 0) this.#stream.consumed(bytes);
+  }
+
+  #write(chunk: Buffer, request: ClientRequest): void {
+    this.#gatherer.gather(request, chunk.length);
+    if (request.write(chunk)) this.consume();
   }
 
   #drop(bytes: number): void {

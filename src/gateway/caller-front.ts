@@ -14,7 +14,8 @@ import type { Call } from './find-ways.ts';
 import { leaveSocket } from './leave-socket.ts';
 import { toErrorAnswer } from './relay-answers.ts';
 import { UpgradeRelay } from './relay-upgrade.ts';
-import { Relay, type RelayRecord } from './relay.ts';
+import type { RelayRecord } from './relay-record.ts';
+import { Relay } from './relay.ts';
 
 export interface CallerFrontDeps extends DispatchDeps {
   readonly callers: CallerDirectory;

@@ -1,4 +1,7 @@
-/** How long neither side of a relayed request may be silent, in milliseconds. An agent waits an hour at most for its application. */
+/**
+ * How long neither side of a relayed request may be silent, in milliseconds; up to a {@link READ_IDLE_TIMEOUT_MS} more. An agent
+ * waits an hour at most for its application.
+ */
 export const RELAY_IDLE_TIMEOUT_MS = 3_660_000;
 /** How long a caller may take nothing of an answer that is there, in milliseconds. */
 export const READ_IDLE_TIMEOUT_MS = 600_000;

@@ -9,7 +9,7 @@ import type { Call } from './find-ways.ts';
 import { leaveSocket } from './leave-socket.ts';
 import { cutVisibly, ERROR_FIELD, toErrorAnswer } from './relay-answers.ts';
 import { toRequestHead } from './relay-head.ts';
-import type { RelayRecord } from './relay.ts';
+import type { RelayRecord } from './relay-record.ts';
 
 const SWITCHING_PROTOCOLS = 101;
 const OURS_IN_ANSWERS: readonly string[] = [ERROR_FIELD.toLowerCase()];

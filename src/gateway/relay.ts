@@ -2,11 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { AppError, toAppError } from '../core/errors.ts';
 import { checkFields, dropHopByHop, FieldError, toTrailers } from '../tunnel/fields.ts';
+import { WriteGatherer } from '../tunnel/gather-writes.ts';
 import type { Fields, ResponseHead } from '../tunnel/messages.ts';
 import { findBodyBytes } from './answer-body.ts';
 import { dispatch, type CallHandlers, type DispatchDeps, type DispatchedCall } from './dispatch.ts';
 import type { Call } from './find-ways.ts';
 import { isWithoutBody, toRequestHead } from './relay-head.ts';
+import type { RelayRecord } from './relay-record.ts';
 import { answerError, cutVisibly, ERROR_FIELD } from './relay-answers.ts';
 import { RELAY_LIMITS, type RelayLimits } from './relay-limits.ts';
 
@@ -17,20 +19,6 @@ const CONTINUE = 100;
 const SWITCHING_PROTOCOLS = 101;
 const EARLY_HINTS = 103;
 const NO_CONTENT = 204;
-
-/** What became of a relayed request, for its line in the log. */
-export interface RelayRecord {
-  /** What was asked for, and by whom, where that could be read. */
-  readonly call: Call | undefined;
-  readonly connectorId: string | undefined;
-  readonly way: string | undefined;
-  readonly status: number;
-  readonly requestBytes: number;
-  readonly responseBytes: number;
-  readonly durationMs: number;
-  readonly isAborted: boolean;
-  readonly failure: AppError | undefined;
-}
 
 /** Relays a request to an application behind a connector, and its answer back. */
 export class Relay implements CallHandlers {
@@ -46,6 +34,9 @@ export class Relay implements CallHandlers {
   #responseBytes = 0;
   /** Received and not taken by the caller's socket. */
   #heldBytes = 0;
+  /** For how long nothing has moved, a part of {@link RelayLimits.readIdleMs} not counted. */
+  #quietMs = 0;
+  readonly #gatherer = new WriteGatherer();
   /** What the answer said of its length. */
   #expectedBytes: number | undefined;
   #isComplete = false;
@@ -63,7 +54,8 @@ export class Relay implements CallHandlers {
     this.#limits = limits;
     this.#res = res;
     this.#onOver = onOver;
-    req.socket.setTimeout(limits.idleMs);
+    req.socket.setTimeout(limits.readIdleMs);
+    res.on('timeout', () => this.#onQuiet());
     res.on('drain', () => this.#release());
     res.once('close', () => this.#close());
   }
@@ -106,12 +98,15 @@ export class Relay implements CallHandlers {
 
   onData(chunk: Buffer): void {
     this.#responseBytes += chunk.length;
+    this.#quietMs = 0;
     if (this.#expectedBytes !== undefined && this.#responseBytes > this.#expectedBytes) {
       this.#breakOff('the body is longer than its length says');
-    } else if (this.#res.write(chunk)) {
+      return;
+    }
+    this.#gatherer.gather(this.#res, chunk.length);
+    if (this.#res.write(chunk)) {
       this.#call?.consumed(chunk.length);
     } else {
-      if (this.#heldBytes === 0) this.#req.socket.setTimeout(this.#limits.readIdleMs);
       this.#heldBytes += chunk.length;
     }
   }
@@ -163,6 +158,7 @@ export class Relay implements CallHandlers {
     this.#uploadTimer = timer;
     this.#req.on('data', (chunk: Buffer) => {
       this.#requestBytes += chunk.length;
+      this.#quietMs = 0;
       timer.refresh();
       if (!call.write(chunk)) this.#req.pause();
     });
@@ -196,12 +192,17 @@ export class Relay implements CallHandlers {
     }
   }
 
+  #onQuiet(): void {
+    this.#quietMs += this.#limits.readIdleMs;
+    const isOver = this.#heldBytes > 0 || this.#isComplete || this.#quietMs >= this.#limits.idleMs;
+    if (isOver) this.#res.destroy();
+    else this.#req.socket.setTimeout(this.#limits.readIdleMs);
+  }
+
   #release(): void {
     const bytes = this.#heldBytes;
     this.#heldBytes = 0;
-    if (bytes === 0) return;
-    if (!this.#isComplete) this.#req.socket.setTimeout(this.#limits.idleMs);
-    this.#call?.consumed(bytes);
+    if (bytes > 0) this.#call?.consumed(bytes);
   }
 
   #breakOff(detail: string): void {
