@@ -1,16 +1,31 @@
-/** What a record is, in one byte of its key. Small letters: the name is a text. Capitals: it is a hash, kept as its bytes. */
-const KINDS = {
-  replay: { text: 0x72, hash: 0x52 },
-  session: { text: 0x73, hash: 0x53 },
-} as const;
+/** How names of one form are kept. */
+interface Form {
+  /** What a name of the form begins with. */
+  readonly prefix: string;
+  /** The rest of it: bytes in base64url, in the one spelling that they have. */
+  readonly rest: RegExp;
+  readonly bytes: number;
+  /** One byte of the key, different for each form. */
+  readonly mark: number;
+}
 
-/** What the names of replay records that are hashes begin with. */
-const REPLAY_PREFIX = 'jti:v1:';
+/** The forms of names that are hashes, kept as their bytes; and the mark of all other names, kept as text. */
+const KINDS: Readonly<Record<'replay' | 'session', { readonly forms: readonly Form[]; readonly textMark: number }>> = {
+  replay: {
+    forms: [
+      { prefix: 'jti:v2:', rest: /^[\w-]{20}$/, bytes: 15, mark: 0x54 },
+      { prefix: 'jti:v1:', rest: /^[\w-]{42}[AEIMQUYcgkosw048]$/, bytes: 32, mark: 0x52 },
+    ],
+    textMark: 0x72,
+  },
+  session: {
+    forms: [{ prefix: '', rest: /^[\w-]{42}[AEIMQUYcgkosw048]$/, bytes: 32, mark: 0x53 }],
+    textMark: 0x73,
+  },
+};
+
 const TAG = /^[0-9a-f]{4}$/;
-/** 32 bytes in base64url, in the one spelling that they have. */
-const HASH = /^[\w-]{42}[AEIMQUYcgkosw048]$/;
 const TAG_BYTES = 2;
-const HASH_BYTES = 32;
 const HEAD_BYTES = TAG_BYTES + 1;
 
 /**
@@ -20,19 +35,19 @@ const HEAD_BYTES = TAG_BYTES + 1;
  */
 export function toRecordKey(kind: keyof typeof KINDS, tag: string, name: string): Buffer {
   if (!TAG.test(tag)) throw new TypeError(`not a tag: ${tag}`);
-  const { text, hash } = KINDS[kind];
-  const start = kind === 'replay' && name.startsWith(REPLAY_PREFIX) ? REPLAY_PREFIX.length : 0;
-  const bare = start === 0 ? name : name.slice(start);
-  if (HASH.test(bare) && (kind === 'session' || start > 0)) {
-    const key = Buffer.allocUnsafe(HEAD_BYTES + HASH_BYTES);
-    key.write(tag, 'hex');
-    key[TAG_BYTES] = hash;
-    key.write(bare, HEAD_BYTES, 'base64url');
-    return key;
+  const { forms, textMark } = KINDS[kind];
+  for (const { prefix, rest, bytes, mark } of forms) {
+    if (!name.startsWith(prefix)) continue;
+    const hash = name.slice(prefix.length);
+    if (rest.test(hash)) return toKey(tag, mark, hash, 'base64url', bytes);
   }
-  const key = Buffer.allocUnsafe(HEAD_BYTES + Buffer.byteLength(name));
+  return toKey(tag, textMark, name, 'utf8', Buffer.byteLength(name));
+}
+
+function toKey(tag: string, mark: number, rest: string, encoding: BufferEncoding, bytes: number): Buffer {
+  const key = Buffer.allocUnsafe(HEAD_BYTES + bytes);
   key.write(tag, 'hex');
-  key[TAG_BYTES] = text;
-  key.write(name, HEAD_BYTES);
+  key[TAG_BYTES] = mark;
+  key.write(rest, HEAD_BYTES, encoding);
   return key;
 }
