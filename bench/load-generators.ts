@@ -7,7 +7,8 @@ import { CONNECTION_COUNT, type LoadGenerator } from './load.ts';
 /** Until an answer counts as missing: long enough for a disk that others use, too. */
 const ANSWER_TIMEOUT = '10s';
 
-const GENERATORS: Readonly<Record<'wrk' | 'autocannon', LoadGenerator>> = {
+/** What can load a server. */
+export const GENERATORS: Readonly<Record<'wrk' | 'autocannon', LoadGenerator>> = {
   wrk: {
     name: 'wrk, one thread',
     toCommand: ({ url, fields, bodiesFile, seconds }) => {

@@ -47,14 +47,14 @@ interface CountedResult extends LoadResult {
 }
 
 /**
- * Runs a program on the load's own core to its end.
+ * Runs a program on the load's own core to its end, or on those that `cores` names as `taskset` takes them.
  * @returns the line of JSON that it prints
  * @throws with all that it printed when it fails
  */
-export async function runOnLoadCore<Line>(command: readonly string[]): Promise<Line> {
+export async function runOnLoadCore<Line>(command: readonly string[], cores = String(CORES.load)): Promise<Line> {
   const child = await startChild({
     command: 'taskset',
-    args: ['-c', String(CORES.load), ...command],
+    args: ['-c', cores, ...command],
     cwd: process.cwd(),
   });
   const { code } = await child.exited;
@@ -96,12 +96,18 @@ export function checkResult(
 /**
  * Loads a server from the load's own core, as fast as it answers.
  * @param bodiesFile - where the bodies may be written
+ * @param cores - the load's own where they are left out
  * @throws when the generator fails, an answer was not 2xx or did not come, or the bodies did not suffice
  */
-export async function fire(generator: LoadGenerator, shots: Shots, bodiesFile: string): Promise<LoadResult> {
+export async function fire(
+  generator: LoadGenerator,
+  shots: Shots,
+  bodiesFile: string,
+  cores?: string,
+): Promise<LoadResult> {
   const { url, fields, seconds } = shots;
   await writeBodies(bodiesFile, shots.bodies);
-  const result = await runOnLoadCore<CountedResult>(generator.toCommand({ url, fields, bodiesFile, seconds }));
+  const result = await runOnLoadCore<CountedResult>(generator.toCommand({ url, fields, bodiesFile, seconds }), cores);
   checkResult(result, shots);
   return result;
 }

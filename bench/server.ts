@@ -16,6 +16,8 @@ export interface ServerPlan {
   readonly nodeArgs?: readonly string[];
   readonly toArgs: (port: number) => readonly string[];
   readonly toEnvironment?: (port: number) => Readonly<Record<string, string>>;
+  /** A core, or several as `taskset` takes them; the server's core where it is left out. */
+  readonly core?: string;
 }
 
 /** Limits by address, out of reach: they are counted, and never met. */
@@ -43,7 +45,7 @@ export function isListening(port: number): Promise<boolean> {
 export async function startPinned(plan: ServerPlan, folder: string): Promise<BenchServer> {
   const port = await getFreePort();
   const url = `http://${HOST}:${port}`;
-  const pinned = ['taskset', '-c', String(CORES.server), process.execPath];
+  const pinned = ['taskset', '-c', plan.core ?? String(CORES.server), process.execPath];
   const program = [...(plan.nodeArgs ?? []), plan.script, ...plan.toArgs(port)];
   const child = await startChild({
     command: 'sh',
@@ -72,8 +74,8 @@ export async function readMemoryBytes(pid: number): Promise<number> {
   return Number(kilobytes) * 1024;
 }
 
-/** Moves a running process, all its threads, to one core. */
-export async function pinProcess(pid: number, core: number): Promise<void> {
+/** Moves a running process, all its threads, to a core, or to several as `taskset` takes them. */
+export async function pinProcess(pid: number, core: number | string): Promise<void> {
   const child = await startChild({ command: 'taskset', args: ['-a', '-c', '-p', String(core), String(pid)], cwd: '/' });
   const { code } = await child.exited;
   if (code !== 0) throw new Error(`process ${pid} cannot be moved to core ${core}: ${child.stderr()}`);

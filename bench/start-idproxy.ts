@@ -1,58 +1,16 @@
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { generateKeyPairSync } from 'node:crypto';
+import { join } from 'node:path';
 
-import { waitUntilReady } from '../test/support/child.ts';
 import { type BenchApp, createAssertions, createRs256Assertions } from './assertions.ts';
 import { type Bodies, FORM_FIELDS, JSON_FIELDS, toAssertionBody } from './bodies.ts';
 import { type Contestant, type Store, STORES, type Surroundings } from './contestant.ts';
+import { createIdproxyHome, EXCHANGES_PER_MINUTE, startIdproxyServer } from './idproxy-home.ts';
 import { createNestedAssertions } from './nested-assertions.ts';
 import { registerApp } from './register-app.ts';
-import { type BenchServer, NO_LIMIT, startPinned } from './server.ts';
 
-const READY_TIMEOUT_MS = 10_000;
 const JWT_GRANT = '/api/1.1/oAuth/token/jwtgrant';
 /** Bearers that are asked for, in turn. */
 const BEARER_COUNT = 500;
-/** Of each app: a limit that is counted and never met. */
-const EXCHANGES_PER_MINUTE = 10_000_000;
-
-interface Home {
-  readonly adminToken: string;
-  /** Of a resource server that asks what a bearer stands for. */
-  readonly callerKey: string;
-  readonly environment: Readonly<Record<string, string>>;
-}
-
-async function createHome(store: Store, folder: string, redisUrl: string): Promise<Home> {
-  await mkdir(folder);
-  const [adminToken, callerKey] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
-  const keysFile = join(folder, 'callers');
-  await writeFile(keysFile, `bench:${createHash('sha256').update(callerKey).digest('hex')}\n`);
-  const environment = {
-    ...NO_LIMIT,
-    COUNTERSIGN_ADMIN_TOKEN: adminToken,
-    COUNTERSIGN_INTROSPECTION_KEYS_FILE: keysFile,
-    COUNTERSIGN_DATA_DIR: join(folder, 'data'),
-    COUNTERSIGN_KEYS_DIR: join(folder, 'keys'),
-    COUNTERSIGN_STORE: store,
-    ...(store === 'redis' && { COUNTERSIGN_REDIS_URL: redisUrl }),
-  };
-  return { adminToken, callerKey, environment };
-}
-
-async function start(folder: string, { environment }: Home): Promise<BenchServer> {
-  const server = await startPinned(
-    {
-      script: resolve('dist', 'main.js'),
-      toArgs: () => ['idproxy'],
-      toEnvironment: (port) => ({ ...environment, COUNTERSIGN_IDPROXY_PORT: String(port) }),
-    },
-    folder,
-  );
-  await waitUntilReady(server.child, async () => (await fetch(`${server.url}/readyz`)).ok, READY_TIMEOUT_MS);
-  return server;
-}
 
 /** Bodies that ask for live bearers. */
 async function createQuestions(url: string, app: BenchApp): Promise<Bodies> {
@@ -73,8 +31,8 @@ async function createQuestions(url: string, app: BenchApp): Promise<Bodies> {
 /** `countersign idproxy` on one store, and each of its routes that is measured. */
 export async function startIdproxy(store: Store, { folder, redisUrl }: Surroundings): Promise<Contestant[]> {
   const homeFolder = join(folder, store);
-  const home = await createHome(store, homeFolder, redisUrl);
-  const server = await start(homeFolder, home);
+  const home = await createIdproxyHome(store, homeFolder, redisUrl);
+  const server = await startIdproxyServer(homeFolder, home);
   const { url } = server;
   const register = (settings: Readonly<Record<string, unknown>>) =>
     registerApp(url, home.adminToken, { exchangesPerMinute: EXCHANGES_PER_MINUTE, ...settings });

@@ -1,24 +1,27 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 
 /** Written into the file, so that a later version knows what it has before it. */
-const VERSION = 4;
+const VERSION = 5;
 
 /**
  * What has an end carries it; a row past it counts as absent until it is swept. Keys, ids and bodies are blobs, so that they
- * are kept and compared byte for byte. An identity that is kept has no `expires_at_ms`.
+ * are kept and compared byte for byte. An identity that is kept has no `expires_at_ms`. A row of `records` is a replay record,
+ * with the time of its use, or a session, with whose it is (embedded-record-keys.ts).
  */
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS documents (
     collection TEXT NOT NULL, id BLOB NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (collection, id)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS changes (collection TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS replays (
+  CREATE TABLE IF NOT EXISTS records (
+    key BLOB PRIMARY KEY, expires_at_ms INTEGER NOT NULL, used_at_ms INTEGER, identity BLOB, incarnation BLOB, body BLOB
+    ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS records_by_expiry ON records (expires_at_ms);
+  CREATE TABLE IF NOT EXISTS former_replays (
     key BLOB PRIMARY KEY, used_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS replays_by_expiry ON replays (expires_at_ms);
-  CREATE TABLE IF NOT EXISTS sessions (
+  CREATE TABLE IF NOT EXISTS former_sessions (
     key BLOB PRIMARY KEY, identity BLOB NOT NULL, incarnation BLOB NOT NULL, body BLOB NOT NULL,
     expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at_ms);
   CREATE TABLE IF NOT EXISTS identities (
     key BLOB PRIMARY KEY, owner BLOB NOT NULL, incarnation BLOB NOT NULL, conversation BLOB NOT NULL,
     active_until_ms INTEGER NOT NULL, body BLOB NOT NULL, expires_at_ms INTEGER) WITHOUT ROWID;
@@ -67,10 +70,17 @@ const AUDIT_TRIGGERS = `
 /** Since then sessions belong to identities. */
 const VERSION_OF_IDENTITIES = 2;
 
+/** Since then replay records and sessions lie in one table. */
+const VERSION_OF_RECORDS = 5;
+
+/** Tables with sessions in them. */
+export const SESSION_TABLES = ['records', 'former_sessions'] as const;
+
 /** Tables whose rows end. */
 export const MORTAL_TABLES = [
-  'replays',
-  'sessions',
+  'records',
+  'former_replays',
+  'former_sessions',
   'identities',
   'messages',
   'tickets',
@@ -80,7 +90,8 @@ export const MORTAL_TABLES = [
 ] as const;
 
 /**
- * Makes what is missing in the file. The sessions of version 1 belonged to no identity: they end, users sign in again.
+ * Makes what is missing in the file. The sessions of version 1 belonged to no identity: they end, users sign in again. Those of
+ * later versions go on.
  * @throws Error where a later version wrote the file
  */
 export function prepareSchema(db: DatabaseSyncInstance): void {
@@ -90,6 +101,7 @@ export function prepareSchema(db: DatabaseSyncInstance): void {
     const version = readVersion(db);
     if (version > VERSION) throw new Error(`the database was written by a later version of Countersign (${version})`);
     if (version < VERSION_OF_IDENTITIES) db.exec('DROP TABLE IF EXISTS sessions');
+    if (version < VERSION_OF_RECORDS) setFormerAside(db);
     db.exec(SCHEMA);
     db.exec(AUDIT_TRIGGERS);
     db.exec(`PRAGMA user_version = ${VERSION}`);
@@ -97,6 +109,17 @@ export function prepareSchema(db: DatabaseSyncInstance): void {
   } catch (error) {
     db.exec('ROLLBACK');
     throw error;
+  }
+}
+
+/**
+ * Renames the tables that version 4 wrote to: they are read until they are empty.
+ * SECURITY: a process of version 4 that was not stopped finds them no more, and refuses; else neither would see the other's records.
+ */
+function setFormerAside(db: DatabaseSyncInstance): void {
+  const isThere = db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?");
+  for (const table of ['replays', 'sessions']) {
+    if (isThere.get(table)) db.exec(`ALTER TABLE ${table} RENAME TO former_${table}`);
   }
 }
 

@@ -10,7 +10,17 @@ import { systemClock } from '../../src/core/clock.ts';
 import { createEmbeddedStore } from '../../src/stores/embedded.ts';
 import { describeChild, startChild } from '../support/child.ts';
 import { createTempFolder } from '../support/processes.ts';
-import { createAttempt, expectUnavailable, findBody, randomKey, replayKeyOf, TAG, until } from './attempts.ts';
+import type { Store } from '../../src/stores/ports.ts';
+import {
+  createAttempt,
+  expectUnavailable,
+  findBody,
+  randomKey,
+  replayKeyOf,
+  TAG,
+  until,
+  withOtherSession,
+} from './attempts.ts';
 
 const WORKER = fileURLToPath(new URL('./embedded-worker.js', import.meta.url));
 const FOREVER_MS = 4_000_000_000_000;
@@ -27,6 +37,20 @@ const VERSION_1 = `
   CREATE TABLE IF NOT EXISTS sessions (
     key BLOB PRIMARY KEY, body BLOB NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at_ms);
+`;
+
+/** The tables as version 4 made those that have changed since. */
+const VERSION_4 = `
+  CREATE TABLE replays (
+    key BLOB PRIMARY KEY, used_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX replays_by_expiry ON replays (expires_at_ms);
+  CREATE TABLE sessions (
+    key BLOB PRIMARY KEY, identity BLOB NOT NULL, incarnation BLOB NOT NULL, body BLOB NOT NULL,
+    expires_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX sessions_by_expiry ON sessions (expires_at_ms);
+  CREATE TABLE identities (
+    key BLOB PRIMARY KEY, owner BLOB NOT NULL, incarnation BLOB NOT NULL, conversation BLOB NOT NULL,
+    active_until_ms INTEGER NOT NULL, body BLOB NOT NULL, expires_at_ms INTEGER) WITHOUT ROWID;
 `;
 
 describe('the version of a database file', () => {
@@ -57,6 +81,29 @@ describe('the version of a database file', () => {
       db.prepare('INSERT INTO sessions VALUES (?, ?, ?)').run(bearer, Buffer.from('{}'), FOREVER_MS);
     });
 
+  const makeVersion4 = (version: number): void =>
+    inFile((db) => {
+      db.exec('PRAGMA journal_mode=WAL;');
+      db.exec(VERSION_4);
+      db.exec(`PRAGMA user_version = ${version}`);
+      const { identity, session } = used;
+      const [id, owner, mark, talk] = [identity.id, identity.owner, identity.incarnation, identity.conversation].map(
+        (text) => Buffer.from(text),
+      );
+      const body = Buffer.from(identity.body);
+      db.prepare('INSERT INTO identities VALUES (?, ?, ?, ?, ?, ?, NULL)').run(id, owner, mark, talk, FOREVER_MS, body);
+      const row = [session.key, identity.id, identity.incarnation, session.body].map((text) => Buffer.from(text));
+      db.prepare('INSERT INTO sessions VALUES (?, ?, ?, ?, ?)').run(...row, FOREVER_MS);
+      const claim = db.prepare('INSERT INTO replays VALUES (?, ?, ?)');
+      claim.run(Buffer.from(replayKeyOf(used)), Date.now(), FOREVER_MS);
+      claim.run(Buffer.from(randomKey()), Date.now(), FOREVER_MS);
+    });
+  const expectOneGrant = async (store: Store): Promise<void> => {
+    const attempt = createAttempt();
+    assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'granted' });
+    assert.deepEqual(await store.sessions.exchange(attempt), { kind: 'replayed' });
+  };
+
   beforeEach(async () => {
     folder = await createTempFolder();
     path = join(folder, 'countersign.db');
@@ -77,7 +124,7 @@ describe('the version of a database file', () => {
       } finally {
         await store.close();
       }
-      assert.equal(readVersion(), 4);
+      assert.equal(readVersion(), 5);
     }
     const store = open();
     try {
@@ -110,32 +157,77 @@ describe('the version of a database file', () => {
 
   test('a file of a later version is refused with a sentence, and left as it is', async () => {
     makeVersion1();
-    inFile((db) => db.exec('PRAGMA user_version = 5'));
-    assert.throws(open, /^Error: the database was written by a later version of Countersign \(5\)$/);
-    assert.equal(readVersion(), 5);
+    inFile((db) => db.exec('PRAGMA user_version = 6'));
+    assert.throws(open, /^Error: the database was written by a later version of Countersign \(6\)$/);
+    assert.equal(readVersion(), 6);
     assert.equal(readNumber('SELECT count(*) FROM sessions'), 1);
   });
 
-  test('a file of version 2 keeps its sessions, and presence is kept in it', async () => {
-    const before = open();
-    await before.sessions.exchange(used);
-    await before.close();
-    inFile((db) => db.exec('DROP TABLE presence; PRAGMA user_version = 2'));
+  for (const version of [2, 3, 4]) {
+    test(`a file of version ${version} keeps its users, sessions and replay records, for as long as they live`, async () => {
+      makeVersion4(version);
+      const key = used.session.key;
+      for (const round of [1, 2]) {
+        const store = open();
+        try {
+          assert.equal(await findBody(store, TAG, key), used.session.body, `round ${round}`);
+          const again = { ...used, session: { ...used.session, body: 'another' } };
+          assert.deepEqual(await store.sessions.exchange(again), { kind: 'reused', body: used.session.body });
+          assert.deepEqual(await store.sessions.exchange(withOtherSession(used)), { kind: 'replayed' });
+          assert.equal(await store.sessions.revoke(TAG, randomKey()), false);
+          await expectOneGrant(store);
+          await store.presence.announce('a', 'b', 1_000);
+          assert.deepEqual(await store.presence.list(''), [{ owner: 'a', body: 'b' }]);
+        } finally {
+          await store.close();
+        }
+        assert.equal(readVersion(), 5);
+        assert.equal(readNumber('SELECT count(*) FROM former_replays'), 2, 'something was added to a former table');
+      }
+      const store = open();
+      try {
+        assert.equal(await store.sessions.revoke(TAG, key), true);
+        assert.equal(await findBody(store, TAG, key), undefined);
+        assert.deepEqual(await store.sessions.exchange(used), { kind: 'replayed' });
+        assert.equal(await store.sessions.revoke(TAG, key), false);
+      } finally {
+        await store.close();
+      }
+    });
+  }
+
+  test('sessions of a file of version 4 end with their user, and what is left of them is purged', async () => {
+    makeVersion4(4);
     const store = open();
     try {
-      assert.equal(readVersion(), 4);
-      assert.equal(await findBody(store, TAG, used.session.key), used.session.body);
-      await store.presence.announce('a', 'b', 1_000);
-      assert.deepEqual(await store.presence.list(''), [{ owner: 'a', body: 'b' }]);
+      assert.deepEqual(await store.sealed.count(used.session.body), { sessions: 1, messages: 0 });
+      assert.equal(await store.identities.remove(used.identity.id), true);
+      assert.equal(await findBody(store, TAG, used.session.key), undefined);
+      await store.sessions.purge();
+      assert.deepEqual(await store.sealed.count(used.session.body), { sessions: 0, messages: 0 });
+      assert.deepEqual(await store.sessions.exchange(used), { kind: 'replayed' });
     } finally {
       await store.close();
     }
   });
 
+  test('a process of version 4 that was left running does nothing any more on a file of this version', async () => {
+    makeVersion4(4);
+    inFile((db) => {
+      const claim = db.prepare('INSERT INTO replays VALUES (?, 0, 1)');
+      const find = db.prepare('SELECT 1 FROM sessions');
+      claim.run(Buffer.from('a'));
+      const store = open();
+      assert.throws(() => claim.run(Buffer.from('b')), /no such table/);
+      assert.throws(() => find.get(), /no such table/);
+      return store;
+    }).close();
+  });
+
   test('a new file has the present version', async () => {
     const store = open();
     await store.close();
-    assert.equal(readVersion(), 4);
+    assert.equal(readVersion(), 5);
     await expectUnavailable(store.sessions.exchange(createAttempt()));
   });
 });
