@@ -189,8 +189,8 @@ describe('kore-web-sdk in a browser, on an origin of its own', () => {
           await chat.find('bot', GREETING).waitFor();
           const words = `is anybody there, ${mintBy}?`;
           await chat.say(words);
-          await chat.find('bot', signed).waitFor();
-          await chat.find('bot', 'Not signed, anyone can write it: customData name.').waitFor();
+          await chat.find('bot', signed).first().waitFor();
+          await chat.find('bot', 'Not signed, anyone can write it: customData name.').first().waitFor();
           await chat.assertSaidOnce(words);
           assert.equal(await chat.find('bot', GREETING).count(), 1);
           await assertNothingLeaked(chat, servers.readLogs());

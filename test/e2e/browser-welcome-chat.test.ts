@@ -35,7 +35,10 @@ async function say(page: Page, words: string): Promise<void> {
   await chat.getByRole('textbox', { name: 'Message' }).click();
   await page.keyboard.type(words);
   await page.keyboard.press('Enter');
-  await chat.locator('.fromOtherUsers', { hasText: `You said: ${words}` }).waitFor();
+  await chat
+    .locator('.fromOtherUsers', { hasText: `You said: ${words}` })
+    .last()
+    .waitFor();
 }
 
 function getChatFrame(page: Page): Frame {

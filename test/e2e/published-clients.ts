@@ -4,11 +4,11 @@ const JSON_TYPE = 'application/json; charset=UTF-8';
 export const IDENTITY = 'alice@example.com';
 
 /**
- * Requests as the published mobile clients make them. None is a capture of a device: no phone runs in these tests. They are
- * written after the sources of the published clients: paths, members of the bodies, and the order of form fields from
- * there; `content-type`, `user-agent` and spelling of escapes are those of the libraries that the clients use (OkHttp for
- * Android, `fetch` for React Native, Alamofire's nested fields for iOS). Where a client was only read about and not read is
- * said beside the request. The web client is no description: it is the package itself, in `browser-kore-sdk*.test.ts`.
+ * Requests as the published mobile clients make them. None is a capture of a device: no phone runs in these tests. Paths,
+ * members of the bodies, odd headers, subprotocols and what a client does on a drop follow what is known of the published
+ * clients from their sources and documentation. Made up are the values (names, ids, the user agent) and whatever nobody
+ * depends on, such as the order of fields and how they are escaped. The web client is not described at all: there it is the
+ * package itself that runs, in `browser-kore-sdk*.test.ts`.
  */
 
 /** A request of a client, with what an earlier answer fills in. */

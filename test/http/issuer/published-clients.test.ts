@@ -13,7 +13,7 @@ interface ClientRequest {
 
 const FORM = 'application/x-www-form-urlencoded; charset=UTF-8';
 
-/** Requests as the published clients send them: written after their sources and documents, no captures of devices. */
+/** Requests as the published clients send them: made from what is known of their sources and documentation, no captures of devices. */
 const REQUESTS: Readonly<Record<string, ClientRequest>> = {
   'the web SDK, a form': {
     path: '/api/users/sts',
