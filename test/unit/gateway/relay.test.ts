@@ -18,8 +18,8 @@ import type { ResponseHead } from '../../../src/tunnel/messages.ts';
 import { createFakeWay, type FakeStream, type FakeWay } from './fake-way.ts';
 
 const UPLOAD_IDLE_MS = 150;
-const READ_IDLE_MS = 300;
-const IDLE_MS = 1_500;
+const READ_IDLE_MS = 800;
+const IDLE_MS = 2_400;
 const CALLER = { id: 'cl-1', name: 'bot', tokenHash: '', createdAt: 0 };
 const OK: ResponseHead = { status: 200, reason: 'OK', fields: [] };
 
@@ -118,7 +118,7 @@ describe('relaying a request', () => {
     socket.resume();
     const received = text(socket);
     while (accepted.writableLength > 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    await new Promise((resolve) => setTimeout(resolve, 2 * READ_IDLE_MS));
+    await new Promise((resolve) => setTimeout(resolve, 1.5 * READ_IDLE_MS));
     stream.handlers.onData(Buffer.from('!'));
     stream.handlers.onEnd([]);
     assert.match(await received, /!$/);
