@@ -53,11 +53,10 @@ export async function measureStoreBytes(
       redis: await measureRedisBytes(idproxy, client, options.realCount),
     };
     const records = await idproxy.openRecords();
-    const bytes = await idproxy.whileStopped(async () => ({
-      jti: await records.measureBytes('jti', options.byteRecordCount),
-      session: await records.measureBytes('session', options.byteRecordCount),
-    }));
-    return { records: bytes, ...(wire && { wire }) };
+    await idproxy.stopServer();
+    const jti = await records.measureBytes('jti', options.byteRecordCount);
+    const session = await records.measureBytes('session', options.byteRecordCount);
+    return { records: { jti, session }, ...(wire && { wire }) };
   } finally {
     await idproxy.stop();
   }

@@ -51,6 +51,12 @@ function open(file: string): DatabaseSyncInstance {
   return new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
 }
 
+/** The one value that a statement asks for. */
+function readNumber(db: DatabaseSyncInstance, sql: string): number {
+  const row = db.prepare(sql).get() as Readonly<Record<string, number>> | undefined;
+  return Object.values(row ?? {})[0] ?? NaN;
+}
+
 /** Runs `act` on the file while nobody else has it open: nothing is journaled, since a run that is broken off is thrown away. */
 function withAlone<Result>(file: string, act: (db: DatabaseSyncInstance) => Result): Result {
   const db = open(file);
@@ -58,20 +64,18 @@ function withAlone<Result>(file: string, act: (db: DatabaseSyncInstance) => Resu
     db.exec(`PRAGMA journal_mode=OFF; PRAGMA cache_size=-${CACHE_KIB}; PRAGMA temp_store=MEMORY;`);
     db.exec(SAMPLES);
     db.exec('CREATE INDEX temp.samples_by_number ON samples (number)');
-    if (db.prepare('SELECT count(*) AS n FROM samples').get()?.['n'] === 0)
-      throw new Error('nothing was exchanged on this store');
+    if (readNumber(db, 'SELECT count(*) FROM samples') === 0) throw new Error('nothing was exchanged on this store');
     return act(db);
   } finally {
     db.close();
   }
 }
 
-const countExchanges = (db: DatabaseSyncInstance): number =>
-  Number(db.prepare('SELECT count(*) AS n FROM records').get()?.['n']) / 2;
+const countExchanges = (db: DatabaseSyncInstance): number => readNumber(db, 'SELECT count(*) FROM records') / 2;
 
 function readUsedBytes(db: DatabaseSyncInstance): number {
-  const read = (name: string): number => Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
-  return (read('page_count') - read('freelist_count')) * read('page_size');
+  const pageCount = readNumber(db, 'PRAGMA page_count') - readNumber(db, 'PRAGMA freelist_count');
+  return pageCount * readNumber(db, 'PRAGMA page_size');
 }
 
 function addInOrder(db: DatabaseSyncInstance, count: number): void {

@@ -24,7 +24,7 @@ export interface GrowthIdproxy {
   readonly store: Store;
   readonly folder: string;
   readonly home: IdproxyHome;
-  /** Another one after `fill`. */
+  /** Another one after `startServer`. */
   readonly server: BenchServer;
   readonly redis?: RedisProcess;
   /** Of the Redis, for whoever wants to know something of it. */
@@ -35,8 +35,9 @@ export interface GrowthIdproxy {
   exchange(count: number): Promise<void>;
   /** What has been exchanged; not before the first exchange. */
   openRecords(): Promise<LiveRecords>;
-  /** Runs `act` while the idproxy is stopped, and starts it again. */
-  whileStopped<Result>(act: () => Promise<Result>): Promise<Result>;
+  /** Stops the server, not the Redis. */
+  stopServer(): Promise<void>;
+  startServer(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -82,13 +83,9 @@ export async function startGrowthIdproxy(
     exchange: (count) => exchangeAll(server.url, createBodies(count)),
     openRecords: async () =>
       client ? openRedisRecords(client) : openEmbeddedRecords(join(home.dataFolder, DATABASE_FILE)),
-    whileStopped: async (act) => {
-      await server.child.stop();
-      try {
-        return await act();
-      } finally {
-        server = await start();
-      }
+    stopServer: async () => void (await server.child.stop()),
+    startServer: async () => {
+      server = await start();
     },
     stop: async () => {
       await server.child.stop();

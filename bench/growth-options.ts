@@ -31,8 +31,10 @@ export interface GrowthOptions {
   readonly log: (line: string) => void;
 }
 
-/** Three steps, or those of them that are not above the most that was asked for, and that itself. Live exchanges. */
+const LARGEST = 10_000_000;
+
+/** Live exchanges of each step: those that are below the most that was asked for, and that itself. */
 export function toSizes(most: number): number[] {
-  const sizes = [10_000, 1_000_000, 10_000_000].filter((size) => size < most);
-  return [...sizes, Math.min(most, 10_000_000)];
+  const last = Math.min(most, LARGEST);
+  return [...[10_000, 1_000_000].filter((size) => size < last), last];
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 
 import { COPY_LIFE_MS, type LiveRecords, type RecordKind, SAMPLE_COUNT, SLACK } from './growth-records.ts';
 

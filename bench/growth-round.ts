@@ -8,6 +8,8 @@ import { readCpuSeconds } from './server.ts';
 
 /** The guess for the first round: more than a core exchanges in a second. */
 const FIRST_BOUND = 12_000;
+/** What every server may be expected to reach again, however slow its rounds were, requests a second. */
+const LEAST_BOUND = 3_000;
 /** How often a round may be done again, with twice as many bodies each time. */
 const MAX_REPEATS = 2;
 
@@ -42,8 +44,9 @@ async function readAllCpuSeconds(pids: readonly number[]): Promise<number> {
 }
 
 async function fireAtAll(load: GrowthLoad, seconds: number, tools: Tools, repeat: number): Promise<LoadResult[]> {
-  const boundRate = FIRST_BOUND * load.servers.length;
-  const count = planBodyCount({ seenRates: load.seenRates, boundRate, seconds, connectionCount: CONNECTION_COUNT });
+  const boundRate = FIRST_BOUND;
+  const seenRates = load.seenRates.map((rate) => Math.max(LEAST_BOUND, rate));
+  const count = planBodyCount({ seenRates, boundRate, seconds, connectionCount: CONNECTION_COUNT });
   const shots = load.servers.map(({ url }) => ({
     url: `${url}/authorize`,
     fields: JSON_FIELDS,

@@ -30,9 +30,11 @@ async function createSubject(idproxy: GrowthIdproxy, { realCount }: GrowthOption
   return { idproxy, records: await idproxy.openRecords(), seenRates: [] };
 }
 
-function fill({ idproxy, records }: Subject, exchangeCount: number): Promise<void> {
-  const act = (): Promise<void> => records.fill(exchangeCount);
-  return records.isFilledAlone ? idproxy.whileStopped(act) : act();
+/** Where the idproxy is stopped for it, it is cold afterwards, whether or not anything was missing. */
+async function fill({ idproxy, records }: Subject, exchangeCount: number): Promise<void> {
+  if (records.isFilledAlone) await idproxy.stopServer();
+  await records.fill(exchangeCount);
+  if (records.isFilledAlone) await idproxy.startServer();
 }
 
 async function measureOnce(
@@ -48,7 +50,10 @@ async function measureOnce(
   return round;
 }
 
-/** One round to warm up, which is not counted; who comes first changes with each round. */
+/** Rounds of a step that are not counted. */
+export const WARM_UP_ROUNDS = 2;
+
+/** Rounds to warm up, which are not counted, and those that are; who comes first changes with each round. */
 async function measureStep(
   control: Subject,
   loaded: Subject,
@@ -57,7 +62,7 @@ async function measureStep(
 ): Promise<GrowthStep> {
   const { store } = control.idproxy;
   const rounds: { control: GrowthRound; loaded: GrowthRound }[] = [];
-  for (let round = 0; round <= options.roundCount; round += 1) {
+  for (let round = 1 - WARM_UP_ROUNDS; round <= options.roundCount; round += 1) {
     await control.records.settle(options.controlSize);
     await loaded.records.settle(exchangeCount);
     const first = round % 2 === 0 ? control : loaded;
@@ -68,7 +73,7 @@ async function measureStep(
     const shown = Object.values(both).map(
       ({ rate, cpuMicroseconds }) => `${toCount(rate)}/s and ${toCount(cpuMicroseconds)} µs`,
     );
-    const title = round === 0 ? 'warm-up' : `round ${round}`;
+    const title = round <= 0 ? 'warm-up' : `round ${round}`;
     options.log(`${STORES[store]}, ${title}: control ${shown[0]}, ${toCount(exchangeCount)} live ${shown[1]}`);
   }
   return { store, exchangeCount, rounds };
@@ -88,7 +93,6 @@ export async function measureStoreGrowth(
   };
   try {
     const [control, loaded] = [await start(), await start()];
-    await fill(control, options.controlSize);
     const steps: GrowthStep[] = [];
     const skipped: string[] = [];
     for (const size of options.sizes) {
@@ -99,6 +103,7 @@ export async function measureStoreGrowth(
         continue;
       }
       const startedAt = performance.now();
+      await fill(control, options.controlSize);
       await fill(loaded, size);
       const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
       options.log(`${STORES[store]}: ${toCount(size)} live exchanges after ${seconds} s`);

@@ -1,5 +1,6 @@
 import type { GrowthOptions } from './growth-options.ts';
 import { startGrowthIdproxy } from './growth-idproxy.ts';
+import { WARM_UP_ROUNDS } from './growth-steps.ts';
 import { type GrowthLoad, type GrowthRound, measureGrowthRound } from './growth-round.ts';
 import { startIdproxyServer } from './idproxy-home.ts';
 import { toCount } from './report.ts';
@@ -34,7 +35,7 @@ export async function measureWorkers(options: GrowthOptions): Promise<WorkerRoun
         return round;
       };
       const rounds: WorkerRound[] = [];
-      for (let round = 0; round <= roundCount; round += 1) {
+      for (let round = 1 - WARM_UP_ROUNDS; round <= roundCount; round += 1) {
         const both = { one: await measure('one'), two: await measure('two') };
         if (round > 0) rounds.push(both);
       }

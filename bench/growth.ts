@@ -52,7 +52,7 @@ function toFacts(run: GrowthRun, generatorName: string, othersLoad: number): str
   const facts = [
     `Measured ${new Date().toISOString().slice(0, 10)} by \`npm run bench:growth\`.`,
     `Machine: ${cpus()[0]?.model.trim() ?? 'unknown'}, ${availableParallelism()} cores. Node ${process.versions.node}.`,
-    `Load: ${generatorName}, ${CONNECTION_COUNT} connections a worker. ${ROUND_COUNT} rounds of ${ROUND_SECONDS} s a size, in turn, after one to warm up. All of it took ${Math.ceil(performance.now() / 1000)} s.`,
+    `Load: ${generatorName}, ${CONNECTION_COUNT} connections a worker. ${ROUND_COUNT} rounds of ${ROUND_SECONDS} s a size, in turn, after two to warm up. All of it took ${Math.ceil(performance.now() / 1000)} s.`,
     `What else the machine did when it began: a load of ${othersLoad.toFixed(1)}.`,
     ...skipped,
   ];
