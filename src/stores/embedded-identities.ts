@@ -2,7 +2,7 @@ import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 
 import type { EmbeddedEndings } from './embedded-endings.ts';
 import type { GroupCommit } from './embedded-group-commit.ts';
-import { reading, toBlob, toText } from './embedded-rows.ts';
+import { reading, selectText, type StoredText, toBlob, toText } from './embedded-rows.ts';
 import type { IdentityClaim, IdentityStore, StoredIdentity } from './ports.ts';
 
 interface IdentityRow {
@@ -16,8 +16,8 @@ interface IdentityRow {
 }
 
 interface LiveRow {
-  readonly incarnation: string;
-  readonly conversation: string;
+  readonly incarnation: StoredText;
+  readonly conversation: StoredText;
   readonly active_until_ms: number;
 }
 
@@ -56,9 +56,9 @@ export function createEmbeddedIdentities({ db, commits, endings, nowMs }: Embedd
   const find = db.prepare(
     `SELECT ${COLUMNS} FROM identities WHERE key = ? AND (expires_at_ms IS NULL OR expires_at_ms > ?)`,
   );
-  // What an exchange needs to know. Marks and names of conversations hold no U+0000; as blobs they would cost 5 µs.
+  // What an exchange needs to know.
   const findLive = db.prepare(`
-    SELECT CAST(incarnation AS TEXT) AS incarnation, CAST(conversation AS TEXT) AS conversation, active_until_ms
+    SELECT ${selectText('incarnation')}, ${selectText('conversation')}, active_until_ms
     FROM identities WHERE key = ? AND (expires_at_ms IS NULL OR expires_at_ms > ?)`);
   const list = db.prepare(
     `SELECT ${COLUMNS} FROM identities WHERE owner = ? AND expires_at_ms IS NULL AND key > ? ORDER BY key LIMIT ?`,
@@ -81,8 +81,8 @@ export function createEmbeddedIdentities({ db, commits, endings, nowMs }: Embedd
     return {
       id,
       key,
-      incarnation: row.incarnation,
-      conversation: row.conversation,
+      incarnation: toText(row.incarnation),
+      conversation: toText(row.conversation),
       activeUntilMs: row.active_until_ms,
     };
   };

@@ -1,7 +1,7 @@
 import type { DatabaseSyncInstance, StatementSyncInstance } from '@photostructure/sqlite';
 
 import { toRecordKey } from './embedded-record-keys.ts';
-import { toBlob, toText } from './embedded-rows.ts';
+import { selectText, type StoredText, toBlob, toText } from './embedded-rows.ts';
 import type { FoundSession } from './ports.ts';
 
 /** A session whose identity is still the one that it was made for. */
@@ -28,19 +28,19 @@ export interface EmbeddedRecords {
 }
 
 interface SessionRow {
-  readonly session: Uint8Array;
-  readonly incarnation: string;
-  readonly id: string;
-  readonly owner: Uint8Array;
-  readonly body: Uint8Array;
-  readonly conversation: string;
+  readonly session: StoredText;
+  readonly incarnation: StoredText;
+  readonly id: StoredText;
+  readonly owner: StoredText;
+  readonly body: StoredText;
+  readonly conversation: StoredText;
   readonly is_kept: 0 | 1;
 }
 
-/** Ids, marks and the names of conversations hold no U+0000: read as text, which costs a third of a blob. */
 const FIND_IN = (table: string): string => `
-  SELECT s.body AS session, CAST(i.incarnation AS TEXT) AS incarnation, CAST(i.key AS TEXT) AS id, i.owner, i.body,
-    CAST(i.conversation AS TEXT) AS conversation, i.expires_at_ms IS NULL AS is_kept
+  SELECT ${selectText('s.body', 'session')}, ${selectText('i.incarnation', 'incarnation')}, ${selectText('i.key', 'id')},
+    ${selectText('i.owner', 'owner')}, ${selectText('i.body', 'body')}, ${selectText('i.conversation', 'conversation')},
+    i.expires_at_ms IS NULL AS is_kept
   FROM ${table} AS s JOIN identities AS i ON i.key = s.identity AND i.incarnation = s.incarnation
   WHERE s.key = ?1 AND s.expires_at_ms > ?2 AND (i.expires_at_ms IS NULL OR i.expires_at_ms > ?2)`;
 
@@ -94,6 +94,15 @@ export function createEmbeddedRecords(db: DatabaseSyncInstance): EmbeddedRecords
 }
 
 function toLiveSession({ session, incarnation, id, owner, body, conversation, is_kept }: SessionRow): LiveSession {
-  const identity = { id, owner: toText(owner), isKept: is_kept === 1, body: toText(body), conversation };
-  return { body: toText(session), incarnation, identity };
+  return {
+    body: toText(session),
+    incarnation: toText(incarnation),
+    identity: {
+      id: toText(id),
+      owner: toText(owner),
+      isKept: is_kept === 1,
+      body: toText(body),
+      conversation: toText(conversation),
+    },
+  };
 }

@@ -37,12 +37,14 @@ export function createDeadlines({ timeoutMs, onLate, onSettled, toFailure }: Dea
     for (const resolve of idlers) resolve();
     idlers = [];
   };
+  // The connection keeps the process alive as long as an answer may come.
+  const start = (afterMs: number): void => void (timer = setTimeout(sweep, Math.ceil(afterMs)).unref());
   const sweep = (): void => {
     timer = undefined;
     const now = performance.now();
     for (const one of pending) {
       if (one.lateAtMs > now) {
-        timer = setTimeout(sweep, Math.ceil(one.lateAtMs - now));
+        start(one.lateAtMs - now);
         return;
       }
       one.reject(onLate());
@@ -55,7 +57,7 @@ export function createDeadlines({ timeoutMs, onLate, onSettled, toFailure }: Dea
       new Promise<T>((resolve, reject) => {
         const one = { lateAtMs: performance.now() + timeoutMs, reject };
         pending.add(one);
-        timer ??= setTimeout(sweep, timeoutMs);
+        if (timer === undefined) start(timeoutMs);
         command.then(
           (result) => {
             onSettled();

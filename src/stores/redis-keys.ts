@@ -9,10 +9,17 @@ export const PRESENCE_CHANNEL = 'cs:presence';
 /** How many changes each collection had. Bears one hash tag with the documents, as what one script writes must on a cluster. */
 export const CHANGES_KEY = 'cs:{docs}:changes';
 
+const SHORT_PREFIX = 'jti:v2:';
+const SHORT_NAME = /^jti:v2:[\w-]{20}$/;
+
 /** A string: `<identity id> <incarnation> <body>`. */
 export const toSessionKey = (tag: string, key: string): string => `cs:{${tag}}:ses:${key}`;
-/** A string: `<attempt id> <time of the first use in ms>`. */
-export const toReplayKey = (tag: string, key: string): string => `cs:{${tag}}:${key}`;
+/**
+ * A string: the attempt's mark, a small number; where there is a reuse window `<attempt id> <time of the first use in ms>`, or `- <time>` once it was had again. A name of the present
+ * form makes a key of 28 characters, the most that fit into 32 bytes of Redis' memory.
+ */
+export const toReplayKey = (tag: string, key: string): string =>
+  SHORT_NAME.test(key) ? `cs{${tag}}${key.slice(SHORT_PREFIX.length)}` : `cs:{${tag}}:${key}`;
 /** A hash: `n` incarnation, `c` conversation, `u` active until (ms), `o` owner, `k` whether kept, `b` body. */
 export const toIdentityKey = (id: string): string => `cs:idn:${id}`;
 /** A sorted set: the ids of an owner's kept identities, all of one score, so in the order of their bytes. */

@@ -1,16 +1,20 @@
 import { AppError } from '../core/errors.ts';
-import { createToken } from '../core/ids.ts';
 import {
   APP_GONE,
   type Ending,
   type ExchangeAttempt,
   type ExchangeOutcome,
   type FoundSession,
-  type IdentityClaim,
   type SessionStore,
 } from './ports.ts';
 import { COMMAND_TIMEOUT_MS, type RedisConnection } from './redis-connection.ts';
-import { toReplayKey, toSessionKey } from './redis-keys.ts';
+import {
+  type AttemptName,
+  createAttemptNames,
+  toExchangeArguments,
+  toExchangeKeys,
+} from './redis-exchange-arguments.ts';
+import { toSessionKey } from './redis-keys.ts';
 import { EXCHANGE, FIND, PURGE, REVOKE, UNDO } from './redis-session-scripts.ts';
 
 /** Attempts of unknown outcome that are kept for being undone, at most. Past it the oldest is given up. */
@@ -25,10 +29,9 @@ const DRIFT_MS = 100;
 /** Keys that one step of a purge looks at. */
 const PURGED_AT_ONCE = 1_000;
 
-interface Orphan {
+interface Orphan extends AttemptName {
   /** The session's, the replay record's. */
   readonly keys: readonly string[];
-  readonly id: string;
   /** When the server refuses the script as late for certain, on `performance.now()`'s clock, in milliseconds. */
   readonly lateAtMs: number;
 }
@@ -56,11 +59,12 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe, onEnd
   close: () => void;
 } {
   const orphans = new Map<string, Orphan>();
+  const createName = createAttemptNames();
 
   // An undo that comes before the deadline may overtake its attempt on another connection: only a later one is the last.
   const undo = async (orphan: Orphan): Promise<void> => {
     const isLast = performance.now() > orphan.lateAtMs;
-    await connection.runScript(UNDO, orphan.keys, [orphan.id]);
+    await connection.runScript(UNDO, orphan.keys, [orphan.id, orphan.mark]);
     if (isLast) orphans.delete(orphan.id);
   };
   // What fails here is left to the sweep and to the next connection.
@@ -89,39 +93,32 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe, onEnd
       });
     }));
 
-  const send = async (attempt: ExchangeAttempt, id: string, keys: readonly string[]): Promise<ExchangeOutcome> => {
-    const { replay, session, identity, app } = attempt;
-    const answer = await connection.runScript(EXCHANGE, keys, [
-      connection.deadlineMs(),
-      id,
-      session.body,
-      Math.ceil(session.expiresInMs),
-      Math.ceil(replay?.expiresInMs ?? 0),
-      replay?.reuseWindowMs ?? 0,
-      ...toIdentityArguments(identity, app),
-    ]);
-    if (isLate(answer)) await connection.learnClock();
-    const outcome = parseOutcome(answer);
-    if (waitReplicas === 0 || !isWritten(outcome)) return outcome;
+  const withCopies = async (outcome: ExchangeOutcome): Promise<ExchangeOutcome> => {
+    if (!isWritten(outcome)) return outcome;
     const copyCount = await countCopies();
     if (copyCount < waitReplicas)
       throw unavailable(`redis: ${copyCount} of ${waitReplicas} replicas hold the exchange`);
     return outcome;
   };
+  const toOutcome = async (answer: unknown): Promise<ExchangeOutcome> => {
+    if (isLate(answer)) await connection.learnClock();
+    const outcome = parseOutcome(answer);
+    return waitReplicas === 0 ? outcome : withCopies(outcome);
+  };
 
   const exchange = async (attempt: ExchangeAttempt): Promise<ExchangeOutcome> => {
     connection.checkUsable();
     checkSafe();
-    const id = createToken(8);
-    const { tag, replay, session } = attempt;
-    const keys = [toSessionKey(tag, session.key)];
-    if (replay) keys.push(...[replay.key, ...replay.formerKeys].map((key) => toReplayKey(tag, key)));
-    const orphan = { id, keys: keys.slice(0, 2), lateAtMs: performance.now() + COMMAND_TIMEOUT_MS + DRIFT_MS };
-    const sent = send(attempt, id, keys);
+    const name = createName();
+    const keys = toExchangeKeys(attempt);
+    const lateAtMs = performance.now() + COMMAND_TIMEOUT_MS + DRIFT_MS;
+    const args = toExchangeArguments(attempt, connection.deadlineMs(), name);
+    const sent = connection.runScript(EXCHANGE, keys, args).then(toOutcome);
     try {
       return await connection.within(sent);
     } catch (error) {
-      if (replay) {
+      if (attempt.replay) {
+        const orphan = { ...name, keys: keys.slice(0, 2), lateAtMs };
         adopt(orphan);
         sent.then(
           () => undoSoon(orphan),
@@ -167,15 +164,7 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe, onEnd
 /** Outcomes that leave something which replicas must hold. */
 const isWritten = ({ kind }: ExchangeOutcome): boolean => kind === 'granted' || kind === 'reused';
 
-function toIdentityArguments({ merge, ...identity }: IdentityClaim, app = ''): (string | number)[] {
-  const { id, owner, isKept, body, incarnation, conversation, mayCreate, activeMs } = identity;
-  const proof = merge?.proof;
-  const user = [id, owner, isKept ? 1 : 0, body, incarnation, conversation, mayCreate ? 1 : 0, Math.ceil(activeMs)];
-  const proofKey = proof ? toSessionKey(proof.tag, proof.key) : '';
-  return [...user, merge?.needsProof ? 1 : 0, proofKey, app, ...(merge?.ids ?? [])];
-}
-
-const isLate = (reply: unknown): boolean => Array.isArray(reply) && reply[0] === 'late';
+const isLate = (reply: unknown): boolean => reply === 'late';
 
 /** Answers of the script that grant nothing and leave nothing, and what they say. */
 const REFUSED_ANSWERS: Readonly<Record<string, string>> = {
@@ -190,7 +179,7 @@ function isPlainOutcome(kind: unknown): kind is (typeof PLAIN_OUTCOMES)[number] 
 }
 
 function parseOutcome(reply: unknown): ExchangeOutcome {
-  const [kind, body] = Array.isArray(reply) ? (reply as unknown[]) : [];
+  const [kind, body] = Array.isArray(reply) ? (reply as unknown[]) : [reply];
   if (isPlainOutcome(kind)) return { kind };
   if (kind === 'reused' && typeof body === 'string') return { kind, body };
   throw unavailable((typeof kind === 'string' && REFUSED_ANSWERS[kind]) || 'redis gave an unknown answer');

@@ -8,6 +8,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { ExchangeAttempt, Store } from '../../src/stores/ports.ts';
 import { createRedisConnection } from '../../src/stores/redis-connection.ts';
+import { toExchangeArguments, toExchangeKeys } from '../../src/stores/redis-exchange-arguments.ts';
 import { EXCHANGE } from '../../src/stores/redis-session-scripts.ts';
 import { startRedis, type RedisProcess } from '../support/processes.ts';
 import { createAttempt, expectUnavailable, findBody, TAG, until } from './attempts.ts';
@@ -167,17 +168,19 @@ describe('a Redis that fails', () => {
     try {
       await until(() => connection.isUsable(), 'connected');
       const attempt = createAttempt();
-      const { id, owner, body, incarnation, conversation } = attempt.identity;
-      const user = [id, owner, 1, body, incarnation, conversation, 1, 60_000, 0, '', ''];
       const keys = [sessionOf(attempt), recordOf(attempt), identityOf(attempt)];
       const [seconds] = await direct.time();
       const serverMs = Number(seconds) * 1000;
       const run = (deadlineMs: number): Promise<unknown> =>
-        connection.runScript(EXCHANGE, keys.slice(0, 2), [deadlineMs, 'attempt', 'body', 60_000, 60_000, 0, ...user]);
-      assert.deepEqual(await run(serverMs - 1), ['late']);
+        connection.runScript(
+          EXCHANGE,
+          toExchangeKeys(attempt),
+          toExchangeArguments(attempt, deadlineMs, { id: 'a', mark: '1' }),
+        );
+      assert.deepEqual(await run(serverMs - 1), 'late');
       assert.equal(await direct.exists(...keys), 0);
       assert.ok(Math.abs(connection.deadlineMs() - serverMs - 800) < 2_000, 'the offset to the server is not learnt');
-      assert.deepEqual(await run(serverMs + 60_000), ['granted']);
+      assert.deepEqual(await run(serverMs + 60_000), 'granted');
       assert.equal(await direct.exists(...keys), 3);
     } finally {
       await connection.close();
