@@ -213,7 +213,7 @@ describe('the version of a database file', () => {
 
   test('a process of version 4 that was left running does nothing any more on a file of this version', async () => {
     makeVersion4(4);
-    inFile((db) => {
+    await inFile((db) => {
       const claim = db.prepare('INSERT INTO replays VALUES (?, 0, 1)');
       const find = db.prepare('SELECT 1 FROM sessions');
       claim.run(Buffer.from('a'));
