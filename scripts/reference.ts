@@ -63,9 +63,11 @@ const NO_LIMITS: readonly string[] = [
   'LEAST_ROUND_TRIP_MS',
   'MASTER_KEY_BYTES',
   'MILLISECONDS_FROM',
+  'NAME_BYTES',
   'NONCE_BYTES',
   'PACKED_AT',
   'PING_BYTES',
+  'SHARED_NUMBERS',
   'SHORT',
   'SHORT_ID_LENGTH',
   'SID_BYTES',
@@ -73,6 +75,7 @@ const NO_LIMITS: readonly string[] = [
   'TOKEN_BYTES',
   'VERSION',
   'VERSION_OF_IDENTITIES',
+  'VERSION_OF_RECORDS',
 ];
 
 function toLimitsTable(): string {

@@ -23,8 +23,8 @@ export interface EmbeddedRecords {
   ): void;
   /** @returns false where there was none */
   remove(tag: string, name: string, nowMs: number): boolean;
-  /** Whether something that the former version wrote may still be there. */
-  hasFormer(): boolean;
+  /** Looks whether anything is left of what the former version wrote; once there is not, nobody looks for it any more. */
+  lookForFormer(): void;
 }
 
 interface SessionRow {
@@ -66,8 +66,8 @@ export function createEmbeddedRecords(db: DatabaseSyncInstance): EmbeddedRecords
   const isAnyFormer = db.prepare(
     'SELECT EXISTS (SELECT 1 FROM former_replays) OR EXISTS (SELECT 1 FROM former_sessions) AS is_any',
   );
-  const lookForFormer = (): boolean => (isAnyFormer.get() as { is_any: 0 | 1 }).is_any === 1;
-  let hasFormer = lookForFormer();
+  const isFormerLeft = (): boolean => (isAnyFormer.get() as { is_any: 0 | 1 }).is_any === 1;
+  let hasFormer = isFormerLeft();
 
   const toUse = (statement: StatementSyncInstance, key: Buffer, nowMs: number): number | undefined =>
     (statement.get(key, nowMs) as { used_at_ms: number } | undefined)?.used_at_ms;
@@ -88,7 +88,7 @@ export function createEmbeddedRecords(db: DatabaseSyncInstance): EmbeddedRecords
     remove: (tag, name, nowMs) =>
       remove.run(toRecordKey('session', tag, name), nowMs).changes > 0 ||
       (hasFormer && removeFormer.run(toBlob(name), nowMs).changes > 0),
-    hasFormer: () => (hasFormer &&= lookForFormer()),
+    lookForFormer: () => void (hasFormer &&= isFormerLeft()),
   };
 }
 

@@ -72,7 +72,13 @@ export function createEmbeddedStore(deps: EmbeddedStoreDeps): Store {
   const identities = createEmbeddedIdentities({ db, commits, endings, nowMs });
   const changes = createEmbeddedChanges(db);
   const sweep = createSweep({ db, commits, nowMs, monotonicMs });
-  const sweeper = setInterval(() => void sweep().catch(() => undefined), SWEEP_EVERY_MS);
+  const sweeper = setInterval(
+    () =>
+      void sweep()
+        .then(records.lookForFormer)
+        .catch(() => undefined),
+    SWEEP_EVERY_MS,
+  );
   sweeper.unref();
 
   return {

@@ -8,6 +8,8 @@ import { DatabaseSync, type DatabaseSyncInstance } from '@photostructure/sqlite'
 
 import { systemClock } from '../../src/core/clock.ts';
 import { createEmbeddedStore } from '../../src/stores/embedded.ts';
+import { SETTLED_MS } from '../../src/stores/embedded-sweep-pace.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { describeChild, startChild } from '../support/child.ts';
 import { createTempFolder } from '../support/processes.ts';
 import type { Store } from '../../src/stores/ports.ts';
@@ -211,17 +213,39 @@ describe('the version of a database file', () => {
     }
   });
 
+  test('what version 4 wrote is swept once it has expired', async (t) => {
+    makeVersion4(4);
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const clock = createFakeClock(Date.now() / 1000);
+    let elapsedMs = 0;
+    const store = createEmbeddedStore({ path, clock, monotonicMs: () => elapsedMs });
+    try {
+      assert.deepEqual(await store.sessions.exchange(used), { kind: 'reused', body: used.session.body });
+      elapsedMs = SETTLED_MS;
+      clock.set(FOREVER_MS / 1000 + 1);
+      t.mock.timers.tick(10_000);
+      await until(() => readNumber('SELECT count(*) FROM former_replays') === 0, 'it is swept');
+      assert.equal(readNumber('SELECT count(*) FROM former_sessions'), 0);
+      assert.equal(await findBody(store, TAG, used.session.key), undefined);
+      assert.deepEqual(await store.sessions.exchange(used), { kind: 'granted' });
+    } finally {
+      await store.close();
+    }
+  });
+
   test('a process of version 4 that was left running does nothing any more on a file of this version', async () => {
     makeVersion4(4);
-    await inFile((db) => {
+    const db = new DatabaseSync(path);
+    try {
       const claim = db.prepare('INSERT INTO replays VALUES (?, 0, 1)');
       const find = db.prepare('SELECT 1 FROM sessions');
       claim.run(Buffer.from('a'));
-      const store = open();
+      await open().close();
       assert.throws(() => claim.run(Buffer.from('b')), /no such table/);
       assert.throws(() => find.get(), /no such table/);
-      return store;
-    }).close();
+    } finally {
+      db.close();
+    }
   });
 
   test('a new file has the present version', async () => {
