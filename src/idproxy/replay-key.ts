@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import { MAX_CLOCK_TOLERANCE_SECONDS } from '../jose/limits.ts';
 import { MAX_CLOCK_SKEW_MS } from '../stores/ports.ts';
@@ -52,7 +52,6 @@ export function toReplayLifeMs(expiresAt: number, now: number): number {
 }
 
 function hashPair(clientId: string, jti: string): Buffer {
-  const hash = createHash('sha256');
-  for (const part of [clientId, jti]) hash.update(`${Buffer.byteLength(part)}:`).update(part);
-  return hash.digest();
+  const input = `${Buffer.byteLength(clientId)}:${clientId}${Buffer.byteLength(jti)}:${jti}`;
+  return hash('sha256', input, 'buffer');
 }

@@ -40,24 +40,24 @@ const introspection = (): MemoryRequest =>
 
 /**
  * Each request, what it may call, and how many bytes its body has. The signature is one operation, the user's id a second one; the
- * replay record's key, its shard and the bearer's are digests.
+ * replay record's key in both formats, its shard and the bearer's are digests.
  */
 const REQUESTS: Readonly<
   Record<string, { make: () => MemoryRequest | Promise<MemoryRequest>; calls: OperationCounts; maxBytes: number }>
 > = {
   '/authorize, HS256 with a jti': {
     make: () => post('/authorize', { assertion: apps.HS256.sign() }),
-    calls: { createHmac: 2, createHash: 2, hash: 1 },
+    calls: { createHmac: 2, hash: 4 },
     maxBytes: 160,
   },
   '/authorize, RS256 with a jti': {
     make: () => post('/authorize', { assertion: apps.RS256.sign() }),
-    calls: { verify: 1, createHmac: 1, createHash: 2, hash: 1 },
+    calls: { verify: 1, createHmac: 1, hash: 4 },
     maxBytes: 160,
   },
   'jwtgrant, a nested JWE': {
     make: async () => post('/api/1.1/oAuth/token/jwtgrant', { assertion: encrypter.encrypt(apps.HS256.sign()) }),
-    calls: { 'subtle.decrypt': 1, createDecipheriv: 1, randomBytes: 1, createHmac: 3, createHash: 2, hash: 1 },
+    calls: { 'subtle.decrypt': 1, createDecipheriv: 1, randomBytes: 1, createHmac: 3, hash: 4 },
     maxBytes: 640,
   },
   "introspection, as a platform's service": {
