@@ -99,7 +99,7 @@ describe('watchAgentConfig', () => {
 
   it('hands over what was in force before', async () => {
     const formerHosts: string[][] = [];
-    const read = () => readAgentConfig(installation.folder, { clock });
+    const read = () => readAgentConfig(installation.folder, { clock: systemClock });
     watched = watchAgentConfig({
       initial: read(),
       read,
