@@ -18,6 +18,8 @@ export interface GrowthOptions {
   readonly sizes: readonly number[];
   /** Live exchanges of the one that it is compared with. */
   readonly controlSize: number;
+  /** Rounds of each step that are not counted, before those that are. */
+  readonly warmUpCount: number;
   readonly roundCount: number;
   readonly roundSeconds: number;
   /** Real exchanges, before anything is copied. */

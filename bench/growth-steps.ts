@@ -50,9 +50,6 @@ async function measureOnce(
   return round;
 }
 
-/** Rounds of a step that are not counted. */
-export const WARM_UP_ROUNDS = 2;
-
 /** Rounds to warm up, which are not counted, and those that are; who comes first changes with each round. */
 async function measureStep(
   control: Subject,
@@ -62,7 +59,7 @@ async function measureStep(
 ): Promise<GrowthStep> {
   const { store } = control.idproxy;
   const rounds: { control: GrowthRound; loaded: GrowthRound }[] = [];
-  for (let round = 1 - WARM_UP_ROUNDS; round <= options.roundCount; round += 1) {
+  for (let round = 1 - options.warmUpCount; round <= options.roundCount; round += 1) {
     await control.records.settle(options.controlSize);
     await loaded.records.settle(exchangeCount);
     const first = round % 2 === 0 ? control : loaded;

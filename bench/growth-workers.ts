@@ -1,6 +1,5 @@
 import type { GrowthOptions } from './growth-options.ts';
 import { startGrowthIdproxy } from './growth-idproxy.ts';
-import { WARM_UP_ROUNDS } from './growth-steps.ts';
 import { type GrowthLoad, type GrowthRound, measureGrowthRound } from './growth-round.ts';
 import { startIdproxyServer } from './idproxy-home.ts';
 import { toCount } from './report.ts';
@@ -13,7 +12,7 @@ export interface WorkerRound {
 
 /** Two idproxies of one home on one Redis, each on a core of its own, against the first of them alone. The load and Redis run where they find room. */
 export async function measureWorkers(options: GrowthOptions): Promise<WorkerRound[]> {
-  const { cores, roundCount, roundSeconds, log } = options;
+  const { cores, warmUpCount, roundCount, roundSeconds, log } = options;
   const first = await startGrowthIdproxy('redis', options, cores.sharedLoad);
   try {
     const second = await startIdproxyServer(first.folder, first.home, cores.second);
@@ -35,7 +34,7 @@ export async function measureWorkers(options: GrowthOptions): Promise<WorkerRoun
         return round;
       };
       const rounds: WorkerRound[] = [];
-      for (let round = 1 - WARM_UP_ROUNDS; round <= roundCount; round += 1) {
+      for (let round = 1 - warmUpCount; round <= roundCount; round += 1) {
         const both = { one: await measure('one'), two: await measure('two') };
         if (round > 0) rounds.push(both);
       }

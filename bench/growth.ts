@@ -20,6 +20,7 @@ import { toTargetTable } from './targets.ts';
 
 const GROWTH_PAGE = resolve('docs', 'performance.md');
 const CAPACITY_PAGE = resolve('docs', 'capacity.md');
+const WARM_UP_COUNT = 2;
 const ROUND_COUNT = 5;
 const ROUND_SECONDS = 2;
 const CONTROL_SIZE = 10_000;
@@ -52,7 +53,7 @@ function toFacts(run: GrowthRun, generatorName: string, othersLoad: number): str
   const facts = [
     `Measured ${new Date().toISOString().slice(0, 10)} by \`npm run bench:growth\`.`,
     `Machine: ${cpus()[0]?.model.trim() ?? 'unknown'}, ${availableParallelism()} cores. Node ${process.versions.node}.`,
-    `Load: ${generatorName}, ${CONNECTION_COUNT} connections a worker. ${ROUND_COUNT} rounds of ${ROUND_SECONDS} s a size, in turn, after two to warm up. All of it took ${Math.ceil(performance.now() / 1000)} s.`,
+    `Load: ${generatorName}, ${CONNECTION_COUNT} connections a worker. ${ROUND_COUNT} rounds of ${ROUND_SECONDS} s a size, in turn, after ${WARM_UP_COUNT} to warm up. All of it took ${Math.ceil(performance.now() / 1000)} s.`,
     `What else the machine did when it began: a load of ${othersLoad.toFixed(1)}.`,
     ...skipped,
   ];
@@ -77,6 +78,7 @@ async function main(): Promise<void> {
       generator,
       folder,
       controlSize: CONTROL_SIZE,
+      warmUpCount: WARM_UP_COUNT,
       roundCount: ROUND_COUNT,
       roundSeconds: ROUND_SECONDS,
       realCount: REAL_COUNT,

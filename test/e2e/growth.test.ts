@@ -17,6 +17,7 @@ describe('the bench of the growth', () => {
       const run = await runGrowth({
         sizes: [2_000],
         controlSize: 500,
+        warmUpCount: 0,
         roundCount: 1,
         roundSeconds: 0.2,
         realCount: 100,
