@@ -83,15 +83,19 @@ export function createRedisSessions({ connection, waitReplicas, checkSafe, onEnd
   }, SWEEP_EVERY_MS);
   sweeper.unref();
 
-  // Grants of one turn share one WAIT: it covers all that the connection wrote before, and blocks it meanwhile.
+  // A WAIT covers all that the connection wrote before, and blocks it meanwhile: grants of one turn share one, and all that come while one
+  // blocks share the next. Were each turn to send its own, those behind them would not be answered in time.
   let copies: Promise<number> | undefined;
-  const countCopies = (): Promise<number> =>
-    (copies ??= new Promise((resolve) => {
-      setImmediate(() => {
-        copies = undefined;
-        resolve(connection.client.wait(waitReplicas, COPY_TIMEOUT_MS));
-      });
-    }));
+  let blocked: Promise<unknown> = Promise.resolve();
+  const waitForCopies = async (): Promise<number> => {
+    await blocked;
+    await new Promise(setImmediate);
+    copies = undefined;
+    const counted = connection.client.wait(waitReplicas, COPY_TIMEOUT_MS);
+    blocked = counted.catch(() => undefined);
+    return counted;
+  };
+  const countCopies = (): Promise<number> => (copies ??= waitForCopies());
 
   const withCopies = async (outcome: ExchangeOutcome): Promise<ExchangeOutcome> => {
     if (!isWritten(outcome)) return outcome;

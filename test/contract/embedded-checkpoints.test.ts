@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -15,6 +15,15 @@ import { until } from './attempts.ts';
 const DUE_FRAMES = 200;
 const PAGE_BYTES = 4_096;
 const FRAME_BYTES = PAGE_BYTES + 24;
+
+/** Where a descriptor leads. @returns nothing for one that was closed meanwhile */
+function readLink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
 
 describe('checkpoints beside the event loop', () => {
   let folder: string;
@@ -82,6 +91,18 @@ describe('checkpoints beside the event loop', () => {
     reader.exec('COMMIT');
     reader.close();
     await checkpoints.close();
+    assert.equal(count(), written);
+  });
+
+  test('closed in the middle of a checkpoint: the thread has let go of the file when that is done', async () => {
+    for (let round = 0; round < 5; round++) {
+      const checkpoints = createCheckpoints({ path, db, commits, dueFrames: 1 });
+      const startedAtMs = performance.now();
+      while (performance.now() - startedAtMs < 110) await write();
+      await checkpoints.close();
+      const descriptors = readdirSync('/proc/self/fd').map((name) => readLink(`/proc/self/fd/${name}`));
+      assert.equal(descriptors.filter((one) => one === `${path}-wal`).length, 2, 'the connection and the log');
+    }
     assert.equal(count(), written);
   });
 
