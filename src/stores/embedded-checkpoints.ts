@@ -39,7 +39,7 @@ export function createCheckpoints(deps: CheckpointsDeps): { close(): Promise<voi
   db.exec(`PRAGMA wal_autocheckpoint=${LAST_RESORT_FRAMES}`);
   const progress = db.prepare('PRAGMA wal_checkpoint(NOOP)');
   let worker: Worker | undefined;
-  let isBusy = false;
+  let running: Promise<void> | undefined;
   let isEnded = false;
   let pausedUntilMs = 0;
 
@@ -80,18 +80,21 @@ export function createCheckpoints(deps: CheckpointsDeps): { close(): Promise<voi
       return false;
     }
   };
-  const look = async (): Promise<void> => {
-    if (isBusy || isEnded || performance.now() < pausedUntilMs || !db.isOpen || db.isTransaction || !isDue()) return;
-    isBusy = true;
-    if (!(await checkpoint())) pausedUntilMs = performance.now() + PAUSE_MS;
-    isBusy = false;
+  const look = (): void => {
+    if (running || isEnded || performance.now() < pausedUntilMs || !db.isOpen || db.isTransaction || !isDue()) return;
+    running = checkpoint().then((isDone) => {
+      running = undefined;
+      if (!isDone) pausedUntilMs = performance.now() + PAUSE_MS;
+    });
   };
-  const timer = setInterval(() => void look(), LOOK_EVERY_MS);
+  const timer = setInterval(look, LOOK_EVERY_MS);
   timer.unref();
 
   return {
     close: async () => {
       clearInterval(timer);
+      // One question at a time: an answer that is still to come would be taken for the end of the thread.
+      await running;
       if (worker) await ask('close');
       isEnded = true;
     },
