@@ -56,8 +56,8 @@ export function answerJson(answer: Answer): RequestHandler {
 
 /**
  * Answers the plain requests of `shortcuts` before Express sees them: a POST to an exact target. What fails on the way, whatever the
- * reason, is handed to Express with a note, and its route fails in the same way; so there is one place for errors. Measured:
- * router, middleware and access log took 45 µs of a request of 87, this takes 10.
+ * reason, is handed to Express with a note, and its route fails in the same way; so there is one place for errors. Measured in one
+ * run: an echo with everything on took 66 µs of processor time through Express, 53 by its shortcut, 31 on bare node:http.
  */
 export function takeShortcuts(app: Express, shortcuts: readonly Shortcut[], deps: ShortcutDeps): void {
   const serveFor = new Map(
