@@ -9,8 +9,8 @@ import { CEILINGS, type Ceilings, measureCeilings } from './openssl-speed.ts';
 import { readCpuSeconds } from './server.ts';
 
 /** How long everyone is warmed up and measured, and how often in turn. */
-export const WARM_UP_SECONDS = 1;
-export const ROUND_SECONDS = 2;
+export const WARM_UP_SECONDS = 3;
+export const ROUND_SECONDS = 1.5;
 export const ROUND_COUNT = 3;
 
 /** What the load needs. */

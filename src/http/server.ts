@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { Express, Request, Response } from 'express';
 
 import { createExpressClasses } from './express-classes.ts';
+import { answerInTurns } from './answer-in-turns.ts';
 import { handleUpgrades, MAX_HEADER_FIELDS, type UpgradeHandler } from './upgrade.ts';
 
 /** All header fields of a request together, in bytes. */
@@ -110,7 +111,7 @@ export async function startServer(app: Express, at: ListenAt, chosen: ServerOpti
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.maxHeadersCount = MAX_HEADER_FIELDS;
-  server.on('request', answer);
+  server.on('request', answerInTurns(answer));
   server.on('clientError', (error, socket) => refuseUnreadable(error, socket, errorField));
   if (onUpgrade) handleUpgrades(server, onUpgrade);
   // An expectation that nobody knows may be passed over (RFC 9110 §10.1.1).
