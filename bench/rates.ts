@@ -10,8 +10,8 @@ import { readCpuSeconds } from './server.ts';
 
 /** How long everyone is warmed up and measured, and how often in turn. */
 export const WARM_UP_SECONDS = 3;
-export const ROUND_SECONDS = 1.5;
-export const ROUND_COUNT = 3;
+export const ROUND_SECONDS = 1;
+export const ROUND_COUNT = 4;
 
 /** What the load needs. */
 export interface LoadTools {
