@@ -15,7 +15,7 @@ import { LATENCY_ROUND_COUNT, LATENCY_SECONDS, measureLatencies } from './latenc
 import { findLoadGenerator } from './load-generators.ts';
 import { CONNECTION_COUNT, CORES } from './load.ts';
 import type { Run } from './measured.ts';
-import { measureRates, ROUND_COUNT, ROUND_SECONDS, WARM_UP_SECONDS } from './rates.ts';
+import { measureRates, ROUND_COUNT, ROUND_SECONDS, RUN_UP_SECONDS, WARM_UP_SECONDS } from './rates.ts';
 import { toCeilingTable, toLatencyTable, toRateTable } from './rate-tables.ts';
 import { placeBlock, toFacts } from './report.ts';
 import { pinProcess } from './server.ts';
@@ -53,8 +53,8 @@ async function run(): Promise<void> {
     nodeVersion: process.versions.node,
     load: `${generator.name}, ${CONNECTION_COUNT} connections`,
     rounds:
-      `Warm-up ${WARM_UP_SECONDS} s, then ${ROUND_COUNT} rounds of ${ROUND_SECONDS} s each, in turn; ` +
-      `latency: ${LATENCY_ROUND_COUNT} rounds of ${LATENCY_SECONDS} s. All of it took ${Math.ceil(performance.now() / 1000)} s.`,
+      `Warm-up ${WARM_UP_SECONDS} s, then ${ROUND_COUNT} rounds of ${ROUND_SECONDS} s each, in turn, each after a run-up of ${RUN_UP_SECONDS} s; ` +
+      `latency: ${LATENCY_ROUND_COUNT} rounds of ${LATENCY_SECONDS} s, of which the first second does not count. All of it took ${Math.ceil(performance.now() / 1000)} s.`,
   });
   const blocks = {
     targets: toTargetTable(judge(measured)),

@@ -8,10 +8,13 @@ import type { Figures, Measured, MeasuredCeiling } from './measured.ts';
 import { CEILINGS, type Ceilings, measureCeilings } from './openssl-speed.ts';
 import { readCpuSeconds } from './server.ts';
 
-/** How long everyone is warmed up and measured, and how often in turn. */
-export const WARM_UP_SECONDS = 3;
+/** How long everyone is warmed up. */
+export const WARM_UP_SECONDS = 1;
+/** How long everyone is loaded before each round: who was idle while the others were measured is slower in its first second. */
+export const RUN_UP_SECONDS = 1;
+/** How long everyone is measured, and how often in turn. */
 export const ROUND_SECONDS = 1;
-export const ROUND_COUNT = 4;
+export const ROUND_COUNT = 3;
 
 /** What the load needs. */
 export interface LoadTools {
@@ -72,6 +75,7 @@ export async function measureRates(
     const title = round === 0 ? 'warm-up' : `round ${round}`;
     if (round > 0) ceilings.push(await measureCeilings());
     for (const contestant of contestants) {
+      if (round > 0) await measure(contestant, RUN_UP_SECONDS, seen, tools);
       const figures = await measure(contestant, round === 0 ? WARM_UP_SECONDS : ROUND_SECONDS, seen, tools);
       seen.get(contestant.id)?.push(figures);
       const { rate, cpuMicroseconds } = figures;

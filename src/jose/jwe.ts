@@ -1,6 +1,6 @@
-import { constants, type KeyObject, publicEncrypt, randomBytes, webcrypto } from 'node:crypto';
+import { constants, type KeyObject, publicEncrypt, randomBytes } from 'node:crypto';
 
-import { errors, importPKCS8 } from 'jose';
+import { errors } from 'jose';
 
 import type { JweAlgorithm, JweEncryption } from './algorithms.ts';
 import { parseCompact, toSegment } from './compact.ts';
@@ -13,6 +13,7 @@ import {
   toModulusBytes,
   toPublicJwk,
 } from './jwk.ts';
+import { RSA_PRIVATE } from './rsa-private.ts';
 import { unwrapRsa15, wrapRsa15 } from './rsa15.ts';
 import { TokenError } from './token-error.ts';
 
@@ -53,8 +54,8 @@ interface KeyManagement {
 }
 
 /**
- * RSA-OAEP's private operation runs on WebCrypto, off the main thread; Node offers the raw one that RSA1_5 needs on the main thread
- * only. The content is decrypted on node:crypto either way: jose's three hops to other threads took 100 µs of 400. jose is the
+ * RSA-OAEP's private operation runs off the main thread where there is another core; Node offers the raw one that RSA1_5 needs on the
+ * main thread only. The content is decrypted on node:crypto either way: jose's three hops to other threads took 100 µs of 400. jose is the
  * reference that a differential test holds this to.
  */
 const KEY_MANAGEMENT: Readonly<Record<JweAlgorithm, KeyManagement>> = {
@@ -62,15 +63,14 @@ const KEY_MANAGEMENT: Readonly<Record<JweAlgorithm, KeyManagement>> = {
     wrap: (key, contentKey) =>
       publicEncrypt({ key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha1' }, contentKey),
     createUnwrap: async (privateKey) => {
-      const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
-      const key = await importPKCS8(pem, 'RSA-OAEP');
+      const decrypt = await RSA_PRIVATE.createOaepDecrypt(privateKey);
       const modulusBytes = toModulusBytes(privateKey);
       return async (encryptedKey, keyBytes) => {
         const substitute = randomBytes(keyBytes);
         // SECURITY: one spelling only. OpenSSL would also take an encrypted key whose leading zeros were cut off (RFC 8017 §7.1.2).
         if (encryptedKey.length !== modulusBytes) return substitute;
         try {
-          return new Uint8Array(await webcrypto.subtle.decrypt({ name: 'RSA-OAEP' }, key, encryptedKey));
+          return await decrypt(encryptedKey);
         } catch {
           return substitute;
         }
