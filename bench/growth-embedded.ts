@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 
 import { DatabaseSync, type DatabaseSyncInstance } from '@photostructure/sqlite';
 
-import { COPY_LIFE_MS, type LiveRecords, type RecordKind, SAMPLE_COUNT, SLACK } from './growth-records.ts';
+import { COPY_LIFE_MS, type RecordKind, SAMPLE_COUNT, SLACK } from './growth-records.ts';
 
 /** A key begins with two bytes of tag and one that tells its form; the rest is random. */
 const HEAD_BYTES = 3;
@@ -96,33 +96,27 @@ function addInOrder(db: DatabaseSyncInstance, count: number): void {
   }
 }
 
-/** The records in the file of an embedded store, on which something was exchanged already. Needs the idproxy to be stopped for all but `settle`. */
-export function openEmbeddedRecords(file: string): LiveRecords {
-  return {
-    isFilledAlone: true,
-    fill: async (exchangeCount) =>
-      withAlone(file, (db) => {
-        const missing = Math.round(exchangeCount - countExchanges(db));
-        for (const share of missing > 0 ? PASSES : []) addInOrder(db, Math.round(missing * share));
-      }),
-    settle: async (exchangeCount) => {
-      const db = open(file);
-      try {
-        const surplus = Math.round(countExchanges(db) - exchangeCount) * 2;
-        const trim = db.prepare('DELETE FROM records WHERE key IN (SELECT key FROM records ORDER BY random() LIMIT ?)');
-        if (surplus > exchangeCount * 2 * (SLACK - 1)) trim.run(surplus);
-        db.exec('PRAGMA wal_checkpoint(PASSIVE)');
-      } finally {
-        db.close();
-      }
-    },
-    measureBytes: async (kind: RecordKind, count) =>
-      withAlone(file, (db) => {
-        const before = readUsedBytes(db);
-        db.exec('BEGIN');
-        db.prepare(toCopy(db, false)).run(0, count, null, Date.now() + COPY_LIFE_MS, kind);
-        db.exec('COMMIT');
-        return (readUsedBytes(db) - before) / count;
-      }),
-  };
-}
+/** What is done to the file of an embedded store, on which something was exchanged already. Needs the idproxy to be stopped for all but `settle`. */
+export const EMBEDDED_ACTS = {
+  fill: (file: string, exchangeCount: number): void =>
+    withAlone(file, (db) => {
+      const missing = Math.round(exchangeCount - countExchanges(db));
+      for (const share of missing > 0 ? PASSES : []) addInOrder(db, Math.round(missing * share));
+    }),
+  settle: (file: string, exchangeCount: number): void => {
+    const db = open(file);
+    const surplus = Math.round(countExchanges(db) - exchangeCount) * 2;
+    const trim = db.prepare('DELETE FROM records WHERE key IN (SELECT key FROM records ORDER BY random() LIMIT ?)');
+    if (surplus > exchangeCount * 2 * (SLACK - 1)) trim.run(surplus);
+    db.exec('PRAGMA wal_checkpoint(PASSIVE)');
+    db.close();
+  },
+  measureBytes: (file: string, count: number, kind: RecordKind): number =>
+    withAlone(file, (db) => {
+      const before = readUsedBytes(db);
+      db.exec('BEGIN');
+      db.prepare(toCopy(db, false)).run(0, count, null, Date.now() + COPY_LIFE_MS, kind);
+      db.exec('COMMIT');
+      return (readUsedBytes(db) - before) / count;
+    }),
+} as const;

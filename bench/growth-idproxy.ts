@@ -8,7 +8,7 @@ import { type RedisProcess, startRedis } from '../test/support/processes.ts';
 import { createAssertions } from './assertions.ts';
 import { JSON_FIELDS, toAssertionBody } from './bodies.ts';
 import type { Store } from './contestant.ts';
-import { openEmbeddedRecords } from './growth-embedded.ts';
+import { openEmbeddedRecords } from './growth-embedded-records.ts';
 import type { GrowthOptions } from './growth-options.ts';
 import type { LiveRecords } from './growth-records.ts';
 import { openRedisRecords } from './growth-redis.ts';
